@@ -1,0 +1,1 @@
+"""Satellite vision-language models without text labels, from geotagged ground photos."""
