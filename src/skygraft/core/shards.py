@@ -1,0 +1,200 @@
+"""A shard's work: taken over from what was done before, resumed item by item, published whole.
+
+Snakemake deletes a declared output before its job starts, so finished rows live in an undeclared twin in the work folder,
+``work/{stage}/{identity}/{shard}-of-{n}.parquet``, and the output is a hard link to it. A row is taken over while its key is still asked
+for and ``made_from``, the digest of what it was made from, still holds. Rows finished since the twin was written stand in a log that
+survives ``kill -9``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skygraft.core.errors import CorruptDataError, Reason, SuccessRateError
+from skygraft.core.files import lock, publish, sweep_temporaries
+from skygraft.core.itemlog import ItemLog
+from skygraft.core.tables import TableSpec, read_table, write_table
+
+Payload = TypeVar("Payload")
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Item(Generic[Payload]):
+    """One thing a shard has to make a row of.
+
+    Args:
+        key: Its name, unique in the shard.
+        made_from: Digest of everything the row will be made from.
+        payload: What the stage needs to make it.
+    """
+
+    key: str
+    made_from: str
+    payload: Payload
+
+
+@dataclass(frozen=True)
+class ShardName:
+    """Which of how many shards: ``0003-of-0016``."""
+
+    index: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.index:04d}-of-{self.total:04d}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a shard's items.
+
+    Args:
+        counts: Items by status.
+        made: Rows made in this run.
+        reused: Rows taken over.
+    """
+
+    counts: Mapping[str, int]
+    made: int
+    reused: int
+
+    @property
+    def total(self) -> int:
+        """All items of the shard."""
+        return sum(self.counts.values())
+
+    @property
+    def success_rate(self) -> float:
+        """The share of good items; 1 for an empty shard."""
+        return self.counts.get(Reason.OK, 0) / self.total if self.total else 1.0
+
+    def __str__(self) -> str:
+        failed = ", ".join(f"{reason} {count}" for reason, count in sorted(self.counts.items()) if reason != Reason.OK)
+        return f"{self.counts.get(Reason.OK, 0)} of {self.total} ok (made {self.made}, taken over {self.reused}); failed: {failed or 'none'}"
+
+
+def shard_of(key: str, total: int) -> int:
+    """The shard a key belongs to: sha256 of the key, modulo the number of shards."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % total
+
+
+class ShardStore:
+    """The rows of one shard, in its work folder.
+
+    Args:
+        folder: ``work/{stage}/{identity}``; the stage's version is no part of it.
+        name: Which of how many shards.
+        spec: The table of the rows.
+        target: The declared output.
+        meta: What the published file says about itself.
+    """
+
+    def __init__(self, folder: Path, name: ShardName, spec: TableSpec, target: Path, meta: Mapping[str, str]) -> None:
+        self.target = target
+        self._folder, self._name, self._spec, self._meta = folder, name, spec, dict(meta)
+        self._twin = folder / f"{name}.parquet"
+        self._log = ItemLog(folder / f"{name}.log", spec.schema())
+        self._made = 0
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Holds the shard's lock and its log."""
+        with lock(self._folder / f"{self._name}.lock"), self._log:
+            self._made = 0
+            sweep_temporaries(self._folder)
+            yield
+
+    def pending(self, items: Sequence[Item[Payload]], *, retry_transient: bool = False) -> list[Item[Payload]]:
+        """The items that still need work.
+
+        Args:
+            items: Everything the shard is asked for.
+            retry_transient: Whether rows that failed for a passing reason count as undone.
+        """
+        finished = {
+            (key, made_from)
+            for key, (made_from, status) in self._latest().items()
+            if not (retry_transient and Reason(status).transient)
+        }
+        return [item for item in items if (item.key, item.made_from) not in finished]
+
+    def add(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Finishes items: one row each, missing columns are null. The rows survive whatever happens next."""
+        names = [column.name for column in self._spec.columns]
+        complete = [{name: row.get(name) for name in names} for row in rows]
+        self._log.append(pa.RecordBatch.from_pylist(complete, schema=self._spec.schema()))
+        self._made += len(rows)
+
+    def finish(self, items: Sequence[Item[Payload]], *, min_success_rate: float = 0.0) -> Summary:
+        """Publishes the shard: a row for every item, in the order of ``items``.
+
+        Raises:
+            SuccessRateError: Fewer good rows than demanded. Good and permanently failed rows stay in the twin; the others are tried again
+                by the next run. Nothing is published.
+            CorruptDataError: An item has no row.
+        """
+        table = self._ordered(items)
+        counts = Counter(table.column("status").to_pylist())
+        summary = Summary(dict(counts), self._made, table.num_rows - self._made)
+        if summary.success_rate < min_success_rate:
+            lasting = pc.is_in(table.column("status"), pa.array([reason.value for reason in Reason if not reason.transient]))
+            self._compact(table.filter(lasting))
+            raise SuccessRateError(
+                f"Shard {self._name} of {self.target.parent}: {summary}. The configuration demands {min_success_rate:.0%} good items. "
+                "Finished items are kept: mend the cause and run the same command again, or lower min_success_rate."
+            )
+        self._compact(table)
+        publish(self._twin, self.target)
+        return summary
+
+    def _compact(self, table: pa.Table) -> None:
+        write_table(self._spec, table, self._twin, meta=self._meta)
+        self._log.clear()
+
+    def _latest(self) -> dict[str, tuple[str, str]]:
+        """Digest and status of each key at hand, later rows overruling earlier ones."""
+        latest: dict[str, tuple[str, str]] = {}
+        columns = [self._spec.key, "made_from", "status"]
+        for table in self._sources(columns):
+            keys, digests, statuses = (table.column(name).to_pylist() for name in columns)
+            latest.update(zip(keys, zip(digests, statuses, strict=True), strict=True))
+        return latest
+
+    def _ordered(self, items: Sequence[Item[Payload]]) -> pa.Table:
+        """One row for each item, in their order."""
+        table = pa.concat_tables(self._sources([column.name for column in self._spec.columns]))
+        keys, digests = (table.column(name).to_pylist() for name in (self._spec.key, "made_from"))
+        place = {key: (row, digest) for row, (key, digest) in enumerate(zip(keys, digests, strict=True))}
+        rows = []
+        for item in items:
+            row, digest = place.get(item.key, (-1, ""))
+            if digest != item.made_from:
+                raise CorruptDataError(f"Shard {self._name} of {self.target.parent} has no row for {item.key}: run the stage again.")
+            rows.append(row)
+        return table.take(pa.array(rows, pa.int64())).combine_chunks()
+
+    def _sources(self, columns: list[str]) -> list[pa.Table]:
+        """The twin's rows, then the log's."""
+        schema = pa.schema([self._spec.schema().field(name) for name in columns])
+        tables = [schema.empty_table()]
+        if self._twin.exists():
+            try:
+                tables.append(read_table(self._spec, self._twin, columns))
+            except CorruptDataError as error:
+                # A twin of an older schema cannot be taken over: its items are made again.
+                _LOG.warning("not taken over: %s", error)
+        logged = [batch.select(columns) for batch in self._log.replay()]
+        if logged:
+            tables.append(pa.Table.from_batches(logged))
+        return [table.replace_schema_metadata(None).cast(schema.remove_metadata()) for table in tables]

@@ -1,0 +1,136 @@
+"""Parquet tables with a written schema, checked at every read and every write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import skygraft
+from skygraft.core.errors import CorruptDataError
+from skygraft.core.files import atomic_path
+from skygraft.core.geoparquet import geo_metadata
+
+ROW_GROUP_BYTES = 64 << 20
+_PREFIX = "skygraft:"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, its Arrow type, what it holds, and whether a value may be missing."""
+
+    name: str
+    type: pa.DataType
+    description: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table's name, the version of its schema, its columns and the column that is unique in it."""
+
+    name: str
+    version: int
+    columns: tuple[Column, ...]
+    key: str
+    geometry: str | None = None
+
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, with each column's description as its metadata."""
+        return pa.schema(
+            [pa.field(c.name, c.type, nullable=c.nullable, metadata={"description": c.description}) for c in self.columns]
+        )
+
+    def empty(self) -> pa.Table:
+        """A table without rows."""
+        return self.schema().empty_table()
+
+
+def write_table(spec: TableSpec, table: pa.Table, path: Path, *, meta: Mapping[str, str] | None = None) -> None:
+    """Writes ``table`` as zstd Parquet, whole or not at all; the same rows and ``meta`` give the same bytes.
+
+    Args:
+        spec: What the table must look like; columns may come in another order, none may be missing or extra.
+        table: The rows.
+        path: Where to.
+        meta: What the file says about itself beside the schema's and skygraft's versions: identity, seed, encoder.
+
+    Raises:
+        CorruptDataError: The table does not follow ``spec``.
+    """
+    table = conform(spec, table, str(path))
+    facts = {"table": spec.name, "schema_version": str(spec.version), "skygraft_version": skygraft.__version__, **(meta or {})}
+    metadata = {f"{_PREFIX}{name}": value for name, value in facts.items()}
+    if spec.geometry is not None:
+        metadata["geo"] = geo_metadata(spec.geometry)
+    table = table.replace_schema_metadata(metadata)
+    with atomic_path(path, validate=_readable) as temporary:
+        pq.write_table(table, temporary, compression="zstd", row_group_size=_rows_per_group(table), store_schema=True)
+
+
+def read_table(spec: TableSpec, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads a table and checks that it is what ``spec`` says.
+
+    Raises:
+        CorruptDataError: The file is missing, broken, or of another table or schema version.
+    """
+    meta = read_meta(path)
+    if (meta.get("table"), meta.get("schema_version")) != (spec.name, str(spec.version)):
+        found = f"table {meta.get('table', 'unknown')!r}, schema version {meta.get('schema_version', 'unknown')}"
+        raise CorruptDataError(
+            f"{path} holds {found}; expected table {spec.name!r}, schema version {spec.version}. Delete it and run the stage again."
+        )
+    wanted = list(columns) if columns is not None else [column.name for column in spec.columns]
+    try:
+        table = pq.read_table(path, columns=wanted)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise CorruptDataError(f"{path} cannot be read ({error}). Delete it and run the stage again.") from error
+    schema = spec.schema()
+    return _cast(table.select(wanted), pa.schema([schema.field(name) for name in wanted]), str(path))
+
+
+def read_meta(path: Path) -> dict[str, str]:
+    """What a table file says about itself.
+
+    Raises:
+        CorruptDataError: The file is missing or no Parquet file.
+    """
+    try:
+        raw = pq.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise CorruptDataError(f"{path} is missing: run the stage that makes it.") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise CorruptDataError(f"{path} is no whole Parquet file ({error}). Delete it and run the stage again.") from error
+    decoded = {key.decode(): value.decode() for key, value in raw.items()}
+    return {key.removeprefix(_PREFIX): value for key, value in decoded.items() if key.startswith(_PREFIX)}
+
+
+def conform(spec: TableSpec, table: pa.Table, place: str) -> pa.Table:
+    """``table`` with the columns, order and types of ``spec``, or an error that names what differs."""
+    names = {column.name for column in spec.columns}
+    missing, extra = sorted(names - set(table.column_names)), sorted(set(table.column_names) - names)
+    if missing or extra:
+        raise CorruptDataError(f"{place}: table {spec.name!r} lacks columns {missing} and has unknown ones {extra}.")
+    return _cast(table.select([column.name for column in spec.columns]), spec.schema(), place)
+
+
+def _cast(table: pa.Table, schema: pa.Schema, place: str) -> pa.Table:
+    try:
+        table = table.cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise CorruptDataError(f"{place}: a column has another type than its schema says ({error}).") from error
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise CorruptDataError(f"{place}: column {field.name!r} has missing values, which its schema forbids.")
+    return table
+
+
+def _rows_per_group(table: pa.Table) -> int:
+    return max(1, min(65536, int(ROW_GROUP_BYTES / max(1.0, table.nbytes / max(1, table.num_rows)))))
+
+
+def _readable(path: Path) -> None:
+    pq.ParquetFile(path).close()
