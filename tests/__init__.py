@@ -1,0 +1,1 @@
+"""Tests of skygraft: unit, integration (local servers with faults), workflow and live."""
