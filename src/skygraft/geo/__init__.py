@@ -1,0 +1,1 @@
+"""Places, metres, tiles, splits and the radiometry of what is seen there."""

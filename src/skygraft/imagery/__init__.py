@@ -1,0 +1,1 @@
+"""Satellite imagery: catalogues, the choice of scenes, and the reading of tiles."""

@@ -1,0 +1,42 @@
+"""The default configuration: the embedded run, from which ``config.yaml`` is written."""
+
+from __future__ import annotations
+
+from skygraft.config.encoders import Encoder
+from skygraft.config.evaluation import Benchmark, KShot
+from skygraft.config.imagery import Sentinel2
+from skygraft.config.model import Config
+from skygraft.config.photos import LucasPhotos
+from skygraft.config.plans import Plan, Split
+from skygraft.config.runs import Augmentation, Cosine, Optimiser, PooledInfoNCE, Run, Temperature
+from skygraft.config.world import World
+
+_SCALED = "rates, batch and epochs scaled to the embedded world's small towers; the paper: AdamW 5e-6, batch 32, 100 epochs"
+_OPTIMISER = Optimiser(learning_rate=1e-3, weight_decay=0.05, batch_size=128, epochs=15, warmup_fraction=0.05)
+_AUGMENTATION = Augmentation(crop_px=64, crop_jitter=0.25, colour=0.15)
+
+
+def embedded() -> Config:
+    """The embedded run: neither keys nor internet, minutes on two cores."""
+    return Config(
+        name="embedded",
+        seed=1,
+        world=World(),
+        encoders={"teacher": Encoder(model="local-dir:data/embedded/world/teacher")},
+        photos={"lucas": LucasPhotos()},
+        plans={"lucas_points": Plan(photos=("lucas",), split=Split(block_km=6.0, val=0.1, test=0.05))},
+        imagery={"sentinel2": Sentinel2(plan="lucas_points")},
+        runs={
+            "igarss": _run(PooledInfoNCE(direction="ground_to_satellite", temperature=Temperature(init=0.007, learned=False))),
+            "igarss_revised": _run(PooledInfoNCE(direction="satellite_to_ground", temperature=Temperature(init=0.07, learned=True))),
+            "igarss_cosine": _run(Cosine()),
+        },
+        benchmarks={"eurosat": Benchmark(synthetic=True)},
+        eurosat_kshot=KShot(protocols=("embedded",)),
+    )
+
+
+def _run(objective: PooledInfoNCE | Cosine) -> Run:
+    return Run(
+        imagery="sentinel2", encoder="teacher", objective=objective, optimiser=_OPTIMISER, augmentation=_AUGMENTATION, note=_SCALED
+    )

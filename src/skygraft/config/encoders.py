@@ -1,0 +1,24 @@
+"""The frozen CLIP that reads the ground photos and lends its text tower."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from skygraft.config.base import Section, operation
+
+
+class Encoder(Section):
+    """A CLIP model, by one of four names.
+
+    ``model`` is an open_clip architecture (``RN50``, ``ViT-B-32-quickgelu``), an ``hf-hub:`` name or a ``local-dir:`` folder; with an
+    architecture, ``weights`` is one of open_clip's pretrained tags (``openai``) or a checkpoint file.
+    """
+
+    model: str = Field(description="open_clip architecture, hf-hub:owner/name, or local-dir:folder")
+    weights: str | None = Field(None, description="pretrained tag or checkpoint file; none for hf-hub: and local-dir:")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="of the weights' file; checked before loading")
+    dtype: str = Field("float32", pattern="^(float32|bfloat16|float16)$", description="arithmetic of the encoding")
+    shards_per_job: int = operation(8, "photo shards that one embedding job takes", ge=1)
+    batch_size: int = operation(128, "photos a forward pass", ge=1)
+    device: str = operation("auto", "auto, cpu, cuda or cuda:N")
+    threads: int = operation(2, "threads that decode photos", ge=1)

@@ -1,0 +1,36 @@
+"""Sources of ground photos."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from skygraft.config.base import Section, operation
+from skygraft.config.network import Network
+
+Direction = Literal["N", "E", "S", "W", "P"]
+
+
+class LucasPhotos(Section):
+    """LUCAS: the land survey of the European Union, four photos a point."""
+
+    source: Literal["lucas"] = "lucas"
+    layout: Literal["microdata", "harmonised", "topsoil"] = Field("microdata", description="which of the published tables is read")
+    file: str = Field("EU_2018_20200213.CSV", description="the table's file name, on the service and in a mirror")
+    years: tuple[int, ...] = Field((2018,), min_length=1, description="survey years that count")
+    directions: tuple[Direction, ...] = Field(("N", "E", "S", "W"), min_length=1, description="which photos of a point")
+    max_obs_dist_m: float | None = Field(None, gt=0, description="leave out points observed from farther away; none: keep all")
+    in_situ_only: bool = Field(False, description="leave out points that were interpreted on aerial photos")
+    shards: int = Field(4, ge=1, le=20000, description="files that the photos' bytes are spread over")
+    max_pixels: int = Field(50_000_000, ge=1, description="larger pictures are refused (decompression bombs)")
+    min_success_rate: float = operation(0.9, "a shard with a smaller share of good photos fails", ge=0, le=1)
+    table_url: str = operation("https://ec.europa.eu/eurostat/cache/lucas/", "folder of the micro data")
+    harmonised_url: str = operation(
+        "https://jeodpp.jrc.ec.europa.eu/ftp/jrc-opendata/LUCAS/LUCAS_harmonised/", "folder of the harmonised table"
+    )
+    photos_url: str = operation("https://gisco-services.ec.europa.eu/lucas/photos", "root of the photo service")
+    network: Network = operation(Network(), "limits towards the table and photo services")
+
+
+Photos = LucasPhotos
