@@ -63,11 +63,14 @@ class ItemError(SkygraftError):
     Args:
         message: What failed, what was expected, what to do; no secrets, no signed URL.
         reason: The name that the item's row takes.
+        detail: What the row says about it: the message without what differs from one run to the next (attempts, waits), so that the
+            same failure gives the same bytes; the message itself where not given.
     """
 
-    def __init__(self, message: str, reason: Reason) -> None:
+    def __init__(self, message: str, reason: Reason, detail: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.detail = message if detail is None else detail
 
 
 class TransientError(ItemError):
@@ -81,9 +84,15 @@ class PermanentItemError(ItemError):
 class QuotaError(TransientError):
     """A service says that its limits are reached: back off for all items, not for this one alone."""
 
-    def __init__(self, message: str, reason: Reason = Reason.THROTTLED, retry_after: float | None = None) -> None:
-        super().__init__(message, reason)
+    def __init__(
+        self, message: str, reason: Reason = Reason.THROTTLED, retry_after: float | None = None, detail: str | None = None
+    ) -> None:
+        super().__init__(message, reason, detail)
         self.retry_after = retry_after
+
+
+class EndpointError(SkygraftError):
+    """A service as a whole cannot be used now: nothing more is asked of it, finished items are kept, the same command goes on later."""
 
 
 class CorruptDataError(SkygraftError):
