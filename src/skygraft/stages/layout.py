@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from skygraft.config.evaluation import EncoderModel, FloorModel, FolderModel, RunModel
 from skygraft.config.model import Config
 from skygraft.core.shards import ShardName
 
 EMBEDDED = "embedded"
+MODEL_FILES = ("open_clip_config.json", "open_clip_model.safetensors", "skygraft.json")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Layout:
         """The embedded world's teacher, a model folder."""
         return self.world / "teacher"
 
+    def teacher_files(self) -> list[Path]:
+        """The files of the teacher's folder, the declared outputs of its training."""
+        return [self.teacher / name for name in MODEL_FILES]
+
     def work(self, stage: str, *parts: str) -> Path:
         """Resumable scratch of a stage; never a declared output."""
         return Path("work", stage, *parts)
@@ -66,21 +72,22 @@ class Layout:
         return [self.photo_shard(photos, shard) for shard in range(self.config.photos[photos].shards)]
 
     def embedding_jobs(self, encoder: str, photos: str) -> int:
-        """How many jobs embed a photo source; each takes several photo shards and writes one file a shard."""
+        """How many files, and jobs, the embeddings of a photo source have; each takes several photo shards."""
         return -(-self.config.photos[photos].shards // self.config.encoders[encoder].shards_per_job)
 
-    def embedding_job_shards(self, encoder: str, photos: str, job: int) -> range:
+    def embedding_inputs(self, encoder: str, photos: str, job: int) -> list[Path]:
         """The photo shards that an embedding job takes."""
         size = self.config.encoders[encoder].shards_per_job
-        return range(job * size, min((job + 1) * size, self.config.photos[photos].shards))
+        return self.photo_shards(photos)[job * size : (job + 1) * size]
 
-    def embedding_shard(self, encoder: str, photos: str, shard: int) -> Path:
-        """Embeddings of a shard of photos."""
-        return self.data / "embeddings" / encoder / photos / f"{self._photo_shard_name(photos, shard)}.parquet"
+    def embedding_shard(self, encoder: str, photos: str, job: int) -> Path:
+        """What an embedding job writes."""
+        name = ShardName(job, self.embedding_jobs(encoder, photos))
+        return self.data / "embeddings" / encoder / photos / f"{name}.parquet"
 
     def embedding_shards(self, encoder: str, photos: str) -> list[Path]:
         """All embeddings of a photo source."""
-        return [self.embedding_shard(encoder, photos, shard) for shard in range(self.config.photos[photos].shards)]
+        return [self.embedding_shard(encoder, photos, job) for job in range(self.embedding_jobs(encoder, photos))]
 
     def tiles(self, plan: str) -> Path:
         """Table of a plan's tiles."""
@@ -107,27 +114,52 @@ class Layout:
         """Everything a run publishes."""
         return Path("runs", self.config.name, run)
 
-    def model_files(self, run: str) -> list[Path]:
-        """The model folder's files, the declared outputs of a training."""
-        names = ("open_clip_config.json", "open_clip_model.safetensors", "skygraft.json", "README.md", "history.csv")
-        return [self.run(run) / "model" / name for name in names]
+    def model_folder(self, run: str) -> Path:
+        """A run's model folder, which open_clip loads in one line."""
+        return self.run(run) / "model"
 
-    def archive(self, benchmark: str) -> Path:
-        """A benchmark's archive."""
-        return self.data / "benchmarks" / benchmark / self.config.benchmarks[benchmark].file
+    def run_files(self, run: str) -> list[Path]:
+        """The model folder's files and the curves, the declared outputs of a training."""
+        return [*(self.model_folder(run) / name for name in (*MODEL_FILES, "README.md")), self.run(run) / "history.csv"]
 
-    def split_file(self, benchmark: str) -> Path | None:
-        """A benchmark's split list, where one is configured."""
-        name = self.config.benchmarks[benchmark].split_file
-        return self.data / "benchmarks" / benchmark / name if name is not None else None
+    def benchmark_file(self, benchmark: str, file: str) -> Path:
+        """A benchmark's archive or split list."""
+        return self.data / "benchmarks" / benchmark / file
 
-    def features(self, benchmark: str, preprocess: str, model: str) -> Path:
-        """A model's features of a benchmark; models of one name in two configurations never meet."""
+    def benchmark_files(self, benchmark: str) -> list[Path]:
+        """A benchmark's archive, then its split list where one is configured."""
+        section = self.config.benchmarks[benchmark]
+        return [self.benchmark_file(benchmark, file) for file in (section.file, section.split_file) if file is not None]
+
+    def features(self, benchmark: str, model: str) -> Path:
+        """A scored model's features of a benchmark; models of one name in two configurations never meet."""
+        scored = self.config.scored_models()[model]
+        preprocess = "statistics" if isinstance(scored, FloorModel) else "native"
         return self.data / "features" / self.config.name / benchmark / preprocess / f"{model}.parquet"
 
-    def part(self, task: str, model: str, suffix: str = "csv") -> Path:
+    def model_files(self, model: str) -> list[Path]:
+        """The files of a scored model that a workflow knows: a run's, another configuration's, or the teacher's."""
+        scored = self.config.scored_models()[model]
+        if isinstance(scored, RunModel):
+            return self.run_files(scored.run)
+        if isinstance(scored, FolderModel):
+            return [Path(scored.folder, name) for name in MODEL_FILES]
+        if isinstance(scored, EncoderModel):
+            return self.encoder_files(scored.encoder)
+        return []
+
+    def encoder_files(self, encoder: str) -> list[Path]:
+        """The files of an encoder that this very configuration makes: the teacher's."""
+        folder = Path(self.config.encoders[encoder].model.removeprefix("local-dir:"))
+        return self.teacher_files() if self.config.world is not None and folder == self.teacher else []
+
+    def part(self, task: str, model: str) -> Path:
         """One model's rows of a task."""
-        return self.results / "parts" / task / f"{model}.{suffix}"
+        return self.results / "parts" / task / f"{model}.csv"
+
+    def kshot_parts(self, model: str) -> list[Path]:
+        """What scoring one model on EuroSAT writes: k-shot rows, zero-shot rows, and the confusion matrix."""
+        return [self.part(task, model) for task in ("eurosat_kshot", "eurosat_zeroshot", "eurosat_confusion")]
 
     def table(self, task: str) -> Path:
         """A task's table."""
@@ -141,6 +173,10 @@ class Layout:
     def log(self, rule: str) -> Path:
         """Folder of a rule's logs."""
         return Path("logs", self.config.name, rule)
+
+    def timing(self, rule: str) -> Path:
+        """Folder of a rule's times and memory, one file a job."""
+        return Path("timings", self.config.name, rule)
 
     def _photo_shard_name(self, photos: str, shard: int) -> ShardName:
         return ShardName(shard, self.config.photos[photos].shards)

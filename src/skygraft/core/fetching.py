@@ -1,0 +1,126 @@
+"""Many requests at once: a pool of threads, a bounded number under way, results handed over as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+from skygraft.core.errors import ItemError
+from skygraft.core.http import HttpClient, Request, Response, Stopped, Trace
+
+Value = TypeVar("Value")
+_MANY = 1 << 20
+
+
+@dataclass(frozen=True)
+class Fetched(Generic[Value]):
+    """What became of one request.
+
+    Args:
+        request: The request.
+        value: What ``process`` made of the answer, or none.
+        error: Why there is no value, or none.
+        trace: What it took.
+    """
+
+    request: Request
+    value: Value | None
+    error: ItemError | None
+    trace: Trace = field(repr=False)
+
+
+@dataclass
+class _Pool(Generic[Value]):
+    """What the threads of one call share."""
+
+    client: HttpClient
+    process: Callable[[Response], Value]
+    requests: Iterator[Request]
+    under_way: threading.Semaphore
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: threading.Event = field(default_factory=threading.Event)
+    results: SimpleQueue[Fetched[Value] | BaseException | None] = field(default_factory=SimpleQueue)
+
+    def work(self) -> None:
+        """Takes requests until there are none; an error that is no item's own goes to the caller."""
+        try:
+            with contextlib.suppress(Stopped):
+                while (request := self.next_request()) is not None:
+                    self.results.put(self.fetch(request))
+            self.results.put(None)
+        except BaseException as error:
+            # A thread's error would die with it: the caller's thread raises it.
+            self.results.put(error)
+
+    def end(self) -> None:
+        """Lets every thread stop after the request it is at."""
+        self.ended.set()
+        self.under_way.release(_MANY)
+
+    def next_request(self) -> Request | None:
+        """The next request, once there is room for its result."""
+        self.under_way.acquire()
+        with self.lock:
+            return None if self.ended.is_set() else next(self.requests, None)
+
+    def fetch(self, request: Request) -> Fetched[Value]:
+        """One request, to its result."""
+        trace = Trace()
+        try:
+            return Fetched(request, self.process(self.client.get(request, trace)), None, trace)
+        except ItemError as error:
+            return Fetched(request, None, error, trace)
+
+
+def fetch_many(
+    client: HttpClient,
+    requests: Iterable[Request],
+    on_result: Callable[[Fetched[Value]], None],
+    *,
+    process: Callable[[Response], Value],
+    concurrency: int = 16,
+) -> None:
+    """Gets many URLs, in any order.
+
+    Args:
+        client: Makes the requests, within its limits per host.
+        requests: What to get; drawn as there is room.
+        on_result: Called in the caller's thread, once a request.
+        process: Turns an answer into the result's value; called in the pool's threads, so that the caller only keeps. An ItemError it
+            raises is the item's result.
+        concurrency: Threads; at most twice as many results wait for the caller.
+
+    Raises:
+        EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
+    """
+    pool = _Pool(client, process, iter(requests), threading.Semaphore(2 * concurrency))
+    threads = [threading.Thread(target=pool.work, name=f"fetch-{n}", daemon=True) for n in range(concurrency)]
+    for thread in threads:
+        thread.start()
+    try:
+        _hand_over(pool, on_result, len(threads))
+    finally:
+        pool.end()
+    for thread in threads:
+        thread.join()
+
+
+def _hand_over(pool: _Pool[Value], on_result: Callable[[Fetched[Value]], None], threads: int) -> None:
+    """Passes results on until every thread has ended; the first error that is no item's own is raised then, and nothing new is begun."""
+    fatal: BaseException | None = None
+    while threads:
+        result = pool.results.get()
+        if isinstance(result, Fetched):
+            pool.under_way.release()
+            on_result(result)
+            continue
+        threads -= 1
+        if result is not None:
+            fatal = fatal or result
+            pool.end()
+    if fatal is not None:
+        raise fatal

@@ -1,0 +1,260 @@
+"""The one HTTP client: kept-alive connections, limits per host, retries, deadlines, size limits, and errors without secrets.
+
+Every answer is either whole or an :class:`~skygraft.core.errors.ItemError` whose reason the tables can hold. What concerns a host as a
+whole (a pause it asks for, its death) acts on everybody who asks it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from http.cookiejar import DefaultCookiePolicy
+from typing import Self
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import requests.adapters
+import urllib3
+
+from skygraft.core.errors import Reason
+from skygraft.core.http_errors import Problem, problem_of_exception, problem_of_status, public_url
+from skygraft.core.http_types import HttpPolicy, Request, Response, Sink, Trace
+from skygraft.core.limits import Clock, HostGate, HostLimits, Stopped, SystemClock
+
+_CHUNK = 1 << 16
+_REDIRECTS = 5
+_LOG = logging.getLogger(__name__)
+
+
+class _Memory:
+    """A sink that makes a :class:`Response`."""
+
+    def __init__(self) -> None:
+        self.status, self.headers, self.measured = 0, {}, False  # type: tuple[int, Mapping[str, str], bool]
+        self.chunks: list[bytes] = []
+
+    def begin(self, status: int, headers: Mapping[str, str], measured: bool) -> Problem | None:
+        self.status, self.headers, self.measured = status, headers, measured
+        self.chunks = []
+        return None
+
+    def write(self, chunk: bytes) -> None:
+        self.chunks.append(chunk)
+
+
+class HttpClient:
+    """Makes requests under one policy; safe between threads; close it, or use it in a ``with`` block.
+
+    Args:
+        policy: How requests are made.
+        clock: Where time comes from.
+    """
+
+    def __init__(self, policy: HttpPolicy | None = None, clock: Clock | None = None) -> None:
+        self.policy = policy or HttpPolicy()
+        self.clock = clock or SystemClock()
+        self.stop = threading.Event()
+        self._gates: dict[str, HostGate] = {}
+        self._lock = threading.Lock()
+        self._session = _session(self.policy)
+        # At DEBUG urllib3 logs each request with its query, which may hold a key.
+        for name in ("urllib3.connectionpool", "urllib3.connection"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends every wait and gives the connections back."""
+        self.stop.set()
+        self._session.close()
+
+    def get(self, request: Request | str, trace: Trace | None = None) -> Response:
+        """Gets one URL, whole.
+
+        Raises:
+            ItemError: With the reason: QuotaError, TransientError (tries used up) or PermanentItemError.
+            EndpointError: The host is dead, or asks for too long a pause.
+        """
+        asked = Request(request) if isinstance(request, str) else request
+        memory = _Memory()
+        self.transfer(lambda: asked, memory, trace)
+        return Response(memory.status, memory.headers, b"".join(memory.chunks), memory.measured)
+
+    def transfer(
+        self, prepare: Callable[[], Request], sink: Sink, trace: Trace | None = None, progressed: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Brings one body into ``sink``, with retries.
+
+        Args:
+            prepare: Makes the request of each try; a download asks for what is missing.
+            sink: Where the body goes.
+            trace: Filled with what it took.
+            progressed: Whether the last try was of use: then the count of tries begins again.
+
+        Raises:
+            ItemError: As for :meth:`get`.
+            EndpointError: As for :meth:`get`.
+        """
+        trace = trace or Trace()
+        tries = 0
+        while True:
+            request = prepare()
+            trace.attempts, tries = trace.attempts + 1, tries + 1
+            problem = self._try(request, sink, trace)
+            if problem is None:
+                return
+            if progressed():
+                tries = 1
+            delay = self._delay(request, tries)
+            late = trace.seconds + (0.0 if problem.for_everybody else delay) >= (request.deadline_s or self.policy.deadline_s)
+            if not problem.reason.transient or tries >= self.policy.attempts or late:
+                self._give_up(request, problem, trace)
+            _LOG.debug("%s: %s; try %d of %d", public_url(request.url), problem.what, tries, self.policy.attempts)
+            self._wait(request, problem, delay, trace)
+
+    def _delay(self, request: Request, tries: int) -> float:
+        """The back-off after so many tries, seconds; the jitter depends on the seed, the item and the try alone."""
+        longest = min(self.policy.backoff_cap_s, self.policy.backoff_s * 2.0 ** min(tries - 1, 30))
+        jitter = random.Random(f"{self.policy.seed}:{request.key or public_url(request.url)}:{tries}").random()
+        return longest * (1.0 - 0.5 * jitter)
+
+    def _wait(self, request: Request, problem: Problem, delay: float, trace: Trace) -> None:
+        if problem.for_everybody:
+            # Nobody asks the host again before that, this item neither.
+            self.gate(request.url).pause(delay if problem.retry_after is None else problem.retry_after)
+            return
+        self.clock.sleep(delay, self.stop)
+        trace.seconds += delay
+
+    def _give_up(self, request: Request, problem: Problem, trace: Trace) -> None:
+        gate = self.gate(request.url)
+        if problem.retry_after is not None:
+            gate.pause(problem.retry_after)
+        if not problem.answered:
+            gate.failed(connected=problem.connected)
+        raise problem.error(request.url, trace.attempts)
+
+    def gate(self, url: str) -> HostGate:
+        """The limits of the host of ``url``."""
+        host = _host(url)
+        with self._lock:
+            if host not in self._gates:
+                limits = self.policy.hosts.get(host, self.policy.host)
+                self._gates[host] = HostGate(host, limits, self.clock, self.stop)
+            return self._gates[host]
+
+    def _try(self, request: Request, sink: Sink, trace: Trace) -> Problem | None:
+        """One try with its redirects; what went wrong, or nothing."""
+        url, headers = request.url, dict(request.headers)
+        for _ in range(_REDIRECTS + 1):
+            if not _usable(url):
+                return Problem(Reason.BAD_REQUEST, "not an http address", answered=True)
+            gate = self.gate(url)
+            with gate.slot():
+                started = self.clock.monotonic()
+                left = max(0.001, (request.deadline_s or self.policy.deadline_s) - trace.seconds)
+                outcome = self._ask(url, headers, sink, request.max_bytes or self.policy.max_bytes, started + left)
+                trace.seconds += self.clock.monotonic() - started
+            if not isinstance(outcome, str):
+                if outcome is None or outcome.answered:
+                    gate.answered()
+                return outcome
+            gate.answered()
+            headers = headers if _host(outcome) == _host(url) else {}
+            url = outcome
+        return Problem(Reason.BAD_REQUEST, f"more than {_REDIRECTS} redirects", answered=True)
+
+    def _ask(self, url: str, headers: dict[str, str], sink: Sink, max_bytes: int, until: float) -> Problem | str | None:
+        """One request on the wire: nothing when the sink has the whole body, the next URL, or the problem."""
+        left = until - self.clock.monotonic()
+        timeout = (min(self.policy.connect_timeout_s, left), min(self.policy.read_timeout_s, left))
+        try:
+            with closing(self._session.get(url, headers=headers, stream=True, timeout=timeout, allow_redirects=False)) as answer:
+                if answer.is_redirect:
+                    return urljoin(url, answer.headers["Location"])
+                if not (answer.status_code == 200 or (answer.status_code == 206 and "Range" in headers)):
+                    body = self._start_of(answer, until)
+                    return problem_of_status(answer.status_code, answer.headers, body, self.clock.wall())
+                return self._receive(answer, sink, max_bytes, until)
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            return problem_of_exception(error)
+
+    def _start_of(self, answer: requests.Response, until: float) -> bytes:
+        """The start of an error's body; read to its end where it is short, so that the connection can be used again."""
+        body = b""
+        for chunk in _chunks(answer.raw):
+            body += chunk
+            if len(body) >= _CHUNK or self.clock.monotonic() >= until:
+                break
+        return body
+
+    def _receive(self, answer: requests.Response, sink: Sink, max_bytes: int, until: float) -> Problem | None:
+        length = answer.headers.get("Content-Length", "")
+        declared = int(length) if length.isdecimal() else None
+        chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
+        if declared is not None and declared > max_bytes:
+            return _too_large(max_bytes)
+        refused = sink.begin(answer.status_code, answer.headers, declared is not None or chunked)
+        if refused is not None:
+            return refused
+        total = 0
+        for chunk in _chunks(answer.raw):
+            total += len(chunk)
+            if total > max_bytes:
+                return _too_large(max_bytes)
+            sink.write(chunk)
+            if self.clock.monotonic() >= until:
+                return Problem(Reason.TIMEOUT, "the body was not whole within the deadline", answered=True)
+        received = answer.raw.tell()
+        if declared is not None and received < declared:
+            return Problem(Reason.TRUNCATED, f"the body ended after {received} of {declared} bytes", answered=True)
+        return None
+
+
+def _chunks(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """The body as it arrives: a read that waits for a full buffer would sit out a slow drip past any deadline."""
+    while True:
+        chunk = raw.read1(_CHUNK, decode_content=True)
+        if not chunk:
+            return
+        yield chunk
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(Reason.TOO_LARGE, f"the body is longer than {limit} bytes", answered=True)
+
+
+def _usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def _session(policy: HttpPolicy) -> requests.Session:
+    session = requests.Session()
+    session.headers = requests.structures.CaseInsensitiveDict(
+        {"User-Agent": policy.user_agent, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
+    )
+    # Cookies would make an answer depend on what was asked before.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    widest = max([policy.host.concurrency, *(limits.concurrency for limits in policy.hosts.values())])
+    adapter = requests.adapters.HTTPAdapter(pool_connections=32, pool_maxsize=widest, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+__all__ = ["HostLimits", "HttpClient", "HttpPolicy", "Request", "Response", "Sink", "Stopped", "Trace"]

@@ -1,0 +1,104 @@
+"""What the HTTP client is told and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import skygraft
+from skygraft.core.http_errors import Problem, public_url
+from skygraft.core.limits import HostLimits
+
+
+@dataclass(frozen=True)
+class HttpPolicy:
+    """How requests are made.
+
+    Args:
+        attempts: Tries an item, the first included.
+        connect_timeout_s: Until a connection stands.
+        read_timeout_s: Between two arrivals of bytes.
+        deadline_s: All of an item's tries and back-offs together; waits that the host asked for do not count.
+        max_bytes: A longer body is refused.
+        backoff_s: Before the second try; doubles with each further one.
+        backoff_cap_s: The longest back-off.
+        seed: Of the jitter, which shortens a back-off by up to half.
+        host: Limits toward each host.
+        hosts: Limits toward single hosts, by name.
+        user_agent: Whom the services see.
+    """
+
+    attempts: int = 5
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 30.0
+    deadline_s: float = 120.0
+    max_bytes: int = 32 << 20
+    backoff_s: float = 1.0
+    backoff_cap_s: float = 30.0
+    seed: int = 0
+    host: HostLimits = field(default_factory=HostLimits)
+    hosts: Mapping[str, HostLimits] = field(default_factory=dict)
+    user_agent: str = f"skygraft/{skygraft.__version__}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One GET.
+
+    Args:
+        url: Where; its query may hold keys, which never leave this object.
+        key: The item's own name, for the caller and for the jitter.
+        headers: Sent along; dropped when a redirect leaves the host.
+        max_bytes: Instead of the policy's.
+        deadline_s: Instead of the policy's.
+    """
+
+    url: str
+    key: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_bytes: int | None = None
+    deadline_s: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({public_url(self.url)!r}, key={self.key!r})"
+
+
+@dataclass(frozen=True)
+class Response:
+    """A whole answer.
+
+    Args:
+        status: 200, or 206 where a range was asked for.
+        headers: As sent; names in any case.
+        content: The body, as many bytes as were declared.
+        measured: Whether its length was declared, so that a cut would have been seen.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = field(repr=False)
+    measured: bool
+
+
+@dataclass
+class Trace:
+    """What an item took, for journals.
+
+    Args:
+        attempts: Tries made.
+        seconds: In tries and back-offs.
+    """
+
+    attempts: int = 0
+    seconds: float = 0.0
+
+
+class Sink(Protocol):
+    """Where a body goes."""
+
+    def begin(self, status: int, headers: Mapping[str, str], measured: bool) -> Problem | None:
+        """A new body starts; a problem refuses it."""
+
+    def write(self, chunk: bytes) -> None:
+        """The next bytes of it."""

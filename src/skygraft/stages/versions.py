@@ -1,0 +1,25 @@
+"""The version of each stage: raise it when a change of code changes what the stage makes, and just that stage runs again.
+
+Snakemake does not see changes in an imported package; this number is what a rule's parameters hold instead.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSIONS: Final = {
+    "build_world": 1,
+    "train_teacher": 1,
+    "ingest_lucas": 1,
+    "fetch_photos": 1,
+    "embed_photos": 1,
+    "plan_tiles": 1,
+    "search_scenes": 1,
+    "fetch_tiles": 1,
+    "train": 1,
+    "fetch_benchmark": 1,
+    "extract_features": 1,
+    "evaluate_eurosat_kshot": 1,
+    "collect_eurosat_kshot": 1,
+    "report": 1,
+}

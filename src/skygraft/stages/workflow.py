@@ -1,0 +1,90 @@
+"""What the Snakefile needs: the validated configuration, exported for the jobs, and each rule's identity and version.
+
+It is read again by every cluster job, so nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dotenv import load_dotenv
+
+from skygraft.config.load import ENVIRONMENT, dump, load_mapping
+from skygraft.config.model import Config
+from skygraft.core.errors import ConfigError
+from skygraft.core.files import write_if_changed
+from skygraft.core.identity import digest
+from skygraft.stages import identities
+from skygraft.stages.layout import Layout
+from skygraft.stages.versions import VERSIONS
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One configuration as the rules see it."""
+
+    config: Config
+    layout: Layout
+
+    def names(self, section: str) -> str:
+        """A wildcard constraint: the configuration's names of that kind, and no other."""
+        known = sorted(getattr(self.config, section))
+        return "|".join(known) if known else "(?!)"
+
+    def version(self, stage: str) -> int:
+        """The stage's version."""
+        return VERSIONS[stage]
+
+    def identity(self, kind: str, *names: str) -> str:
+        """The identity hash of a thing that a rule makes: all that its parameters say of the configuration."""
+        makers = {
+            "world": identities.world_identity,
+            "photos": identities.photos_identity,
+            "embeddings": identities.embeddings_identity,
+            "plan": identities.plan_identity,
+            "imagery": identities.imagery_identity,
+            "run": identities.run_identity,
+            "teacher": identities.teacher_identity,
+            "benchmark": identities.benchmark_identity,
+            "model": identities.model_identity,
+            "scores": identities.scores_identity,
+            "report": identities.report_identity,
+        }
+        return digest(makers[kind](self.config, *names))
+
+
+def prepare(values: Mapping[str, Any], folder: Path) -> Flow:
+    """Validates the configuration, writes the resolved one under its hash and exports its path to the jobs.
+
+    Args:
+        values: What Snakemake has read.
+        folder: Where ``extends`` is looked up.
+
+    Raises:
+        ConfigError: A key is wrong, a data folder has another identity, or a model of another configuration is missing.
+    """
+    load_dotenv(".env")
+    config = load_mapping(values, folder, "The configuration")
+    for path, identity in identities.data_folders(config):
+        identities.check(path, identity)
+    _require_foreign_models(config)
+    text = dump(config)
+    resolved = Path("work", "config", f"{digest(text)}.yaml")
+    write_if_changed(resolved, text)
+    os.environ[ENVIRONMENT] = str(resolved.resolve())
+    # The verbs are found although the environment is not activated.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return Flow(config, Layout(config))
+
+
+def _require_foreign_models(config: Config) -> None:
+    for name, model in config.foreign_folders().items():
+        if not Path(model.folder, "open_clip_config.json").exists():
+            raise ConfigError(
+                f"eurosat_kshot.models.{name}: there is no model in {model.folder}. Make it with '{model.made_by}', or take the entry out."
+            )

@@ -1,0 +1,41 @@
+"""Ground photos: the table of a source, and the photos' bytes in shards."""
+
+
+rule ingest_lucas:
+    input:
+        world_files(),
+    output:
+        layout.photos("{photos}"),
+    params:
+        identity=identity_of("photos", "photos"),
+        version=flow.version("ingest_lucas"),
+    log:
+        layout.log("ingest_lucas") / "{photos}.log",
+    benchmark:
+        layout.timing("ingest_lucas") / "{photos}.tsv"
+    resources:
+        net=1,
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "skygraft ingest-lucas --photos {wildcards.photos} 2> {log}"
+
+
+rule fetch_photos:
+    input:
+        layout.photos("{photos}"),
+    output:
+        layout.data / "photos/{photos}/{shard}-of-{total}.parquet",
+    params:
+        identity=identity_of("photos", "photos"),
+        version=flow.version("fetch_photos"),
+    log:
+        layout.log("fetch_photos") / "{photos}-{shard}-of-{total}.log",
+    benchmark:
+        layout.timing("fetch_photos") / "{photos}-{shard}-of-{total}.tsv"
+    resources:
+        net=1,
+        mem_mb=4000,
+        runtime=720,
+    shell:
+        "skygraft fetch-photos --photos {wildcards.photos} --shard {wildcards.shard} 2> {log}"
