@@ -134,11 +134,10 @@ class HttpClient:
         trace.seconds += delay
 
     def _give_up(self, request: Request, problem: Problem, trace: Trace) -> None:
-        gate = self.gate(request.url)
         if problem.retry_after is not None:
-            gate.pause(problem.retry_after)
+            self.gate(request.url).pause(problem.retry_after)
         if not problem.answered:
-            gate.failed(connected=problem.connected)
+            self.gate(request.url).failed(connected=problem.connected)
         raise problem.error(request.url, trace.attempts)
 
     def gate(self, url: str) -> HostGate:
