@@ -1,0 +1,1 @@
+"""Photo embeddings: made once, kept, and never mixed."""

@@ -1,0 +1,1 @@
+"""Image and text encoders: the frozen CLIP, and the satellite towers that learn from it."""

@@ -1,0 +1,1 @@
+"""Training of satellite encoders against photo embeddings."""

@@ -1,0 +1,173 @@
+"""The frozen CLIP that reads ground photos, and any other CLIP-like model of ours, behind one small face."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from skygraft.core.errors import ConfigError, PermanentItemError, Reason
+from skygraft.encoders.identity import EncoderIdentity
+from skygraft.encoders.library import FOLDER_PREFIX, open_clip
+from skygraft.encoders.reference import ModelReference, resolve
+from skygraft.encoders.weights import build
+
+CARD_NAME = "skygraft.json"
+_DECODER = "pillow, exif orientation applied, RGB"
+
+
+def decode(data: bytes) -> Image.Image:
+    """A photo's bytes as an upright RGB picture.
+
+    Raises:
+        PermanentItemError: The bytes are no whole picture, or one too large to be opened safely.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            upright: Image.Image = ImageOps.exif_transpose(picture)
+            return upright.convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise PermanentItemError(f"the picture is too large to be opened ({error})", Reason.TOO_LARGE) from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise PermanentItemError(f"the picture cannot be decoded ({error})", Reason.CORRUPT_IMAGE) from error
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a configured name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        ConfigError: The device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name!r} is not to be had here ({str(error).splitlines()[0]}); try auto or cpu.") from error
+    return device
+
+
+@dataclass(frozen=True)
+class FrozenClip:
+    """A CLIP model that does not learn.
+
+    Args:
+        model: open_clip's model, in evaluation mode.
+        preprocess: open_clip's own transform of a picture to a (3, H, W) tensor.
+        tokenizer: open_clip's own, texts to a (N, context) tensor.
+        identity: Who it is.
+        device: Where it runs.
+        config: open_clip's model configuration.
+        card: What ``skygraft.json`` of its folder says; empty for others.
+    """
+
+    model: Any  # open_clip brings no types
+    preprocess: Callable[[Image.Image], Tensor]
+    tokenizer: Callable[[Sequence[str]], Tensor]
+    identity: EncoderIdentity
+    device: torch.device
+    config: dict[str, Any]
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def dimension(self) -> int:
+        """Length of an embedding."""
+        return self.identity.dimension
+
+    def prepare(self, photo: bytes | Image.Image) -> Tensor:
+        """One photo as the network's input, (3, H, W) float32.
+
+        Raises:
+            PermanentItemError: The bytes are no picture.
+        """
+        return self.preprocess(decode(photo) if isinstance(photo, bytes) else photo)
+
+    @torch.inference_mode()
+    def encode_prepared(self, batch: Tensor) -> NDArray[np.float32]:
+        """Raw embeddings (N, D) of prepared pictures (N, 3, H, W)."""
+        batch = batch.to(self.device).contiguous(memory_format=torch.channels_last)
+        with self._arithmetic():
+            raw: Tensor = self.model.encode_image(batch)
+        return raw.float().cpu().numpy()
+
+    def encode_images(self, photos: Iterable[bytes | Image.Image], *, batch_size: int = 128) -> NDArray[np.float32]:
+        """Raw embeddings (N, D) of photos, as the network gives them: not of unit length.
+
+        Raises:
+            PermanentItemError: One of them is no picture.
+        """
+        prepared = [self.prepare(photo) for photo in photos]
+        batches = [torch.stack(prepared[at : at + batch_size]) for at in range(0, len(prepared), batch_size)]
+        return np.concatenate([self.encode_prepared(batch) for batch in batches] or [np.empty((0, self.dimension), np.float32)])
+
+    @torch.inference_mode()
+    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Raw embeddings (N, D) of texts, not of unit length."""
+        with self._arithmetic():
+            raw: Tensor = self.model.encode_text(self.tokenizer(list(texts)).to(self.device))
+        return raw.float().cpu().numpy()
+
+    def _arithmetic(self) -> AbstractContextManager[None]:
+        if self.identity.dtype == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=getattr(torch, self.identity.dtype))
+
+
+def load_clip(reference: ModelReference, *, dtype: str = "float32", device: str = "cpu") -> FrozenClip:
+    """Loads a CLIP model.
+
+    Args:
+        reference: Which model.
+        dtype: ``float32``, ``bfloat16`` or ``float16``: the arithmetic of the encoding; the weights stay float32.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        ConfigError: The reference, its files or the device are wrong.
+        CorruptDataError: The weights cannot be read.
+    """
+    resolved = resolve(reference)
+    library = open_clip(hub=reference.names_hub)
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    model = build(resolved)
+    place = pick_device(device)
+    model.requires_grad_(False).to(place, memory_format=torch.channels_last)
+    preprocessing = dict(model.visual.preprocess_cfg)
+    transform = image_transform_v2(PreprocessCfg(**preprocessing), is_train=False)
+    identity = EncoderIdentity(
+        architecture=resolved.architecture,
+        weights_sha256=resolved.sha256,
+        preprocessing=json.loads(json.dumps({"decoder": _DECODER, **preprocessing})),
+        library=f"open_clip {library.__version__}",
+        dtype=dtype,
+        dimension=int(resolved.config["embed_dim"]),
+    )
+    card = _read_card(reference)
+    return FrozenClip(model, transform, library.get_tokenizer(reference.model), identity, place, resolved.config, card)
+
+
+def load_folder(folder: Path | str, *, device: str = "cpu") -> FrozenClip:
+    """Loads a model folder, one of skygraft's or any that open_clip's ``local-dir:`` reads.
+
+    Raises:
+        ConfigError: There is no model in it.
+    """
+    return load_clip(ModelReference(f"{FOLDER_PREFIX}{folder}"), device=device)
+
+
+def _read_card(reference: ModelReference) -> dict[str, Any]:
+    path = Path(reference.model.removeprefix(FOLDER_PREFIX)).expanduser() / CARD_NAME
+    if reference.model.startswith(FOLDER_PREFIX) and path.is_file():
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {}
