@@ -1,0 +1,1 @@
+"""The configuration models: strict, with identity apart from operation."""

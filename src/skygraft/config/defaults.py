@@ -37,6 +37,4 @@ def embedded() -> Config:
 
 
 def _run(objective: PooledInfoNCE | Cosine) -> Run:
-    return Run(
-        imagery="sentinel2", encoder="teacher", objective=objective, optimiser=_OPTIMISER, augmentation=_AUGMENTATION, note=_SCALED
-    )
+    return Run(imagery="sentinel2", encoder="teacher", objective=objective, optimiser=_OPTIMISER, augmentation=_AUGMENTATION, note=_SCALED)

@@ -71,7 +71,9 @@ class Run(Section):
     encoder: str = Field(description="name of the frozen CLIP whose photo embeddings are the target")
     objective: Objective
     start: Literal["clip", "scratch"] = Field("clip", description="the tower's first weights: the encoder's, or random ones")
-    pooling: Literal["raw_mean", "unit_mean"] = Field("raw_mean", description="mean of the photo embeddings as they are, or each of length 1")
+    pooling: Literal["raw_mean", "unit_mean"] = Field(
+        "raw_mean", description="mean of the photo embeddings as they are, or each of length 1"
+    )
     min_photos: int = Field(1, ge=1, description="a tile with fewer good photos is left out")
     optimiser: Optimiser = Optimiser()
     augmentation: Augmentation = Augmentation()

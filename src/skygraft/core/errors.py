@@ -40,9 +40,7 @@ class Reason(StrEnum):
         return self in _TRANSIENT
 
 
-_TRANSIENT = frozenset(
-    {Reason.CONNECTION, Reason.TIMEOUT, Reason.THROTTLED, Reason.SERVER_ERROR, Reason.TRUNCATED, Reason.SIGNATURE}
-)
+_TRANSIENT = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.THROTTLED, Reason.SERVER_ERROR, Reason.TRUNCATED, Reason.SIGNATURE})
 
 
 class SkygraftError(Exception):

@@ -17,9 +17,7 @@ class Redaction(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._secrets = [
-            value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET
-        ]
+        self._secrets = [value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET]
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrites the record; it is never dropped."""

@@ -128,7 +128,12 @@ TILE_SHARD = TableSpec(
         Column("dtype", pa.string(), "of the pixels, such as uint16 (little-endian)", nullable=True),
         Column("shape", pa.list_(pa.int32(), 4), "times, bands, rows, columns", nullable=True),
         Column("resampling", pa.string(), "none, or how a scene of another zone was warped", nullable=True),
-        Column("pixels", pa.large_binary(), "surface reflectance x 10000 with the baseline's offset taken off, 0 = no data; C order", nullable=True),
+        Column(
+            "pixels",
+            pa.large_binary(),
+            "surface reflectance x 10000 with the baseline's offset taken off, 0 = no data; C order",
+            nullable=True,
+        ),
     ),
     key="tile_id",
 )

@@ -80,8 +80,9 @@ class Summary:
         return self.counts.get(Reason.OK, 0) / self.total if self.total else 1.0
 
     def __str__(self) -> str:
-        failed = ", ".join(f"{reason} {count}" for reason, count in sorted(self.counts.items()) if reason != Reason.OK)
-        return f"{self.counts.get(Reason.OK, 0)} of {self.total} ok (made {self.made}, taken over {self.reused}); failed: {failed or 'none'}"
+        failed = ", ".join(f"{reason} {count}" for reason, count in sorted(self.counts.items()) if reason != Reason.OK) or "none"
+        good = self.counts.get(Reason.OK, 0)
+        return f"{good} of {self.total} ok (made {self.made}, taken over {self.reused}); failed: {failed}"
 
 
 def shard_of(key: str, total: int) -> int:
@@ -123,9 +124,7 @@ class ShardStore:
             retry_transient: Whether rows that failed for a passing reason count as undone.
         """
         finished = {
-            (key, made_from)
-            for key, (made_from, status) in self._latest().items()
-            if not (retry_transient and Reason(status).transient)
+            (key, made_from) for key, (made_from, status) in self._latest().items() if not (retry_transient and Reason(status).transient)
         }
         return [item for item in items if (item.key, item.made_from) not in finished]
 

@@ -40,9 +40,7 @@ class TableSpec:
 
     def schema(self) -> pa.Schema:
         """The Arrow schema, with each column's description as its metadata."""
-        return pa.schema(
-            [pa.field(c.name, c.type, nullable=c.nullable, metadata={"description": c.description}) for c in self.columns]
-        )
+        return pa.schema([pa.field(c.name, c.type, nullable=c.nullable, metadata={"description": c.description}) for c in self.columns])
 
     def empty(self) -> pa.Table:
         """A table without rows."""

@@ -1,0 +1,1 @@
+"""Ground photos: sources, bytes, tile plans."""

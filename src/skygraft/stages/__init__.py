@@ -1,0 +1,1 @@
+"""One module a verb: the only place that knows paths."""

@@ -26,7 +26,5 @@ def services(config: Config) -> Iterator[None]:
     from skygraft.world.services import world_services
 
     settings = config.world
-    with world_services(
-        layout.world, faults=settings.faults, access_log=settings.access_log, token_seconds=settings.token_seconds
-    ):
+    with world_services(layout.world, faults=settings.faults, access_log=settings.access_log, token_seconds=settings.token_seconds):
         yield
