@@ -1,1 +1,1 @@
-"""Benchmarks, protocols, probes, scores."""
+"""Scores with a protocol, a sample size and an interval."""
