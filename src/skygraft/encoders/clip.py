@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ from skygraft.encoders.reference import ModelReference, resolve
 from skygraft.encoders.weights import build
 
 CARD_NAME = "skygraft.json"
+# What Pillow's decoders raise on broken bytes, beside its own errors.
+_BROKEN = (OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, OverflowError, EOFError, struct.error, zlib.error)
 _DECODER = "pillow, exif orientation applied, RGB"
 
 
@@ -38,7 +42,7 @@ def decode(data: bytes) -> Image.Image:
             return upright.convert("RGB")
     except Image.DecompressionBombError as error:
         raise PermanentItemError(f"the picture is too large to be opened ({error})", Reason.TOO_LARGE) from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except _BROKEN as error:
         raise PermanentItemError(f"the picture cannot be decoded ({error})", Reason.CORRUPT_IMAGE) from error
 
 
