@@ -2,7 +2,8 @@
 
 A k-shot table takes sixty small problems a model (six shots, ten draws). Solved one by one they cost mostly overhead; here the draws of
 one shot go through the same batched matrix products. Each problem is the one that scikit-learn's ``LogisticRegression(C=c)`` solves: the
-sum of the cross entropies times c, plus half the squared weights, the intercept free of penalty.
+sum of the cross entropies times c, plus half the squared weights, the intercept free of penalty (of two classes scikit-learn makes one
+weight vector, which is another problem: there are always more here).
 
 Two exact changes of variables make it small and well scaled. Features are centred within each support (the free intercept takes the
 shift up), and rotated into the support's own principal axes, so that a problem has as many dimensions as images at most and the bound of
@@ -110,7 +111,8 @@ def scale_by_pool(features: npt.NDArray[np.floating], pool: npt.NDArray[np.float
     """Each column less the pool's mean, divided by the pool's standard deviation; a constant column stays at zero."""
     reference = np.asarray(pool, dtype=np.float64)
     spread = reference.std(axis=0)
-    return (np.asarray(features, dtype=np.float64) - reference.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    scaled: Floats = (np.asarray(features, dtype=np.float64) - reference.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return scaled
 
 
 def _solve(x: torch.Tensor, y: torch.Tensor, penalty: float, tolerance: float, max_iterations: int) -> Probes:

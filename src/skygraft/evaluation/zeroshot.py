@@ -82,4 +82,5 @@ def class_embeddings(prompts: Prompts, class_names: Sequence[str], encode_text: 
 def classify(features: npt.NDArray[np.floating], classes: Floats) -> npt.NDArray[np.int64]:
     """Class indices of shape (n,) of features of shape (n, dimension): largest cosine, ties to the lower class."""
     similarities = scale_unit(features) @ classes.T
-    return np.argmax(similarities, axis=1).astype(np.int64)
+    best: npt.NDArray[np.int64] = np.argmax(similarities, axis=1).astype(np.int64)
+    return best
