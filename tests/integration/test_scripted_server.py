@@ -6,7 +6,6 @@ import socket
 
 import pytest
 import requests
-
 from tests.servers import (
     drip,
     egress_busy,
@@ -77,9 +76,7 @@ def test_bodies_that_lie() -> None:
 
 def test_signatures() -> None:
     with scripted_server({"/a.tif": [forbidden(), signed(BODY, {"new"})]}) as server:
-        codes = [
-            requests.get(server.url(f"/a.tif?sig={name}"), timeout=5).status_code for name in ("new", "old", "new")
-        ]
+        codes = [requests.get(server.url(f"/a.tif?sig={name}"), timeout=5).status_code for name in ("new", "old", "new")]
         assert codes == [403, 403, 200]
 
 

@@ -42,9 +42,7 @@ class Answer:
     accepted: frozenset[str] | None = None
 
 
-def ok(
-    body: bytes, content_type: str = "image/jpeg", *, ranges: bool = True, headers: Mapping[str, str] | None = None
-) -> Answer:
+def ok(body: bytes, content_type: str = "image/jpeg", *, ranges: bool = True, headers: Mapping[str, str] | None = None) -> Answer:
     """200 with the body, or 206 for a Range."""
     return Answer(body=body, content_type=content_type, ranges=ranges, headers=headers or {})
 
@@ -54,9 +52,7 @@ def json_body(obj: object, status: int = 200, content_type: str = "application/j
     return Answer(status=status, body=json.dumps(obj).encode(), content_type=content_type, ranges=False)
 
 
-def status(
-    code: int, body: bytes = b"", *, headers: Mapping[str, str] | None = None, content_type: str = "text/plain"
-) -> Answer:
+def status(code: int, body: bytes = b"", *, headers: Mapping[str, str] | None = None, content_type: str = "text/plain") -> Answer:
     """A bare status."""
     return Answer(status=code, body=body, headers=headers or {}, content_type=content_type, ranges=False)
 
@@ -65,16 +61,12 @@ def rate_limited(retry_after: str | float | None = 1) -> Answer:
     """429 as the SAS endpoint words it, with Retry-After (seconds or an HTTP date) unless None."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     message = {"statusCode": 429, "message": f"Rate limit is exceeded. Try again in {retry_after} seconds."}
-    return Answer(
-        status=429, body=json.dumps(message).encode(), headers=headers, content_type="application/json", ranges=False
-    )
+    return Answer(status=429, body=json.dumps(message).encode(), headers=headers, content_type="application/json", ranges=False)
 
 
 def _azure(code: int, name: str, message: str) -> Answer:
     body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{name}</Code><Message>{message}</Message></Error>'
-    return Answer(
-        status=code, body=body.encode(), headers={"x-ms-error-code": name}, content_type="application/xml", ranges=False
-    )
+    return Answer(status=code, body=body.encode(), headers={"x-ms-error-code": name}, content_type="application/xml", ranges=False)
 
 
 def egress_busy() -> Answer:

@@ -59,9 +59,7 @@ def stac_pages(
         following = (n if fault == "loop" else None) if last else n + 1
         answer = json_body(_collection(features, following), content_type="application/geo+json")
         if last and fault == "reset":
-            answer = Answer(
-                body=answer.body, content_type=answer.content_type, reset_after=len(answer.body) // 2, ranges=False
-            )
+            answer = Answer(body=answer.body, content_type=answer.content_type, reset_after=len(answer.body) // 2, ranges=False)
         answers.append(answer)
     landing = {
         "type": "Catalog",

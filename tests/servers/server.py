@@ -94,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: object) -> None:
         """Silent: the request log is the server's own."""
 
     def _handle(self) -> None:
@@ -106,9 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = forbidden()
         code, entity, extra = self._entity(answer)
         given = 0 if answer.reset_after == 0 else code
-        seen = Seen(
-            self.command, path, query, given, dict(self.headers.items()), body.decode("utf-8", "replace"), time.time()
-        )
+        seen = Seen(self.command, path, query, given, dict(self.headers.items()), body.decode("utf-8", "replace"), time.time())
         with self.server.guard, self.server.log.open("a") as log:
             log.write(json.dumps(asdict(seen)) + "\n")
         if answer.delay:
