@@ -35,7 +35,7 @@ def atomic_path(target: Path, validate: Callable[[Path], None] | None = None) ->
     Raises:
         SkygraftError: The disk is full, or the folder cannot be written.
     """
-    with _explained(target):
+    with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f"{_TEMPORARY}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{target.suffix}"
         try:
@@ -80,7 +80,7 @@ def sha256_file(path: Path) -> str:
 
 def publish(twin: Path, target: Path) -> None:
     """Gives the bytes of ``twin`` a second name, atomically: a hard link, or a copy where the file system has none."""
-    with _explained(target):
+    with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}{target.suffix}"
         try:
@@ -108,7 +108,7 @@ def lock(path: Path) -> Iterator[None]:
     Raises:
         SkygraftError: Another process holds it; the text names that process.
     """
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a+")
     with handle:
@@ -139,11 +139,16 @@ def _flush(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(target: Path) -> Iterator[None]:
-    """Turns the system's refusals to write into a message for the person at the terminal."""
+def explained(target: Path) -> Iterator[None]:
+    """Turns the system's refusals to write ``target`` into a message for the person at the terminal.
+
+    Raises:
+        SkygraftError: Such a refusal; other errors, and those about files elsewhere, pass as they are.
+    """
     try:
         yield
     except OSError as error:
+        in_the_way = "a file of that name, or one named like its folder, is in the way: move it"
         reasons = {
             errno.ENOSPC: "the disk is full: free some space",
             errno.EDQUOT: "your disk quota is used up: free some space",
@@ -151,7 +156,17 @@ def _explained(target: Path) -> Iterator[None]:
             errno.EROFS: "the folder is read-only: choose another place, or remount it",
             errno.EACCES: "you may not write there: change the folder's permissions or choose another place",
             errno.EPERM: "you may not write there: change the folder's permissions or choose another place",
+            errno.EEXIST: in_the_way,
+            errno.ENOTDIR: in_the_way,
+            errno.EISDIR: in_the_way,
         }
-        if error.errno not in reasons:
+        if error.errno not in reasons or not _concerns(error, target):
             raise
         raise SkygraftError(f"Cannot write {target}: {reasons[error.errno]}, then run the same command again.") from error
+
+
+def _concerns(error: OSError, target: Path) -> bool:
+    """Whether an error is about ``target``, its temporaries or its folders, rather than an input that lies elsewhere."""
+    named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
+    near = (target, *target.parents)
+    return not named or any(path in near or path.parent == target.parent for path in named)
