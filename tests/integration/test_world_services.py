@@ -33,8 +33,9 @@ from tests.integration.worldfolder import (
     STAC_ROOT,
     write_world,
 )
+from tests.servers import ok, scripted_server
 
-from skygraft.core.errors import ConfigError
+from skygraft.core.errors import ConfigError, SkygraftError
 from skygraft.world.access import count, read_access_log
 from skygraft.world.services import Services, world_services
 
@@ -352,6 +353,7 @@ class TestFaults:
         [
             ('[{"match": "a", "kind": "explode"}]', "explode"),
             ('[{"match": "a", "kind": "reset", "tims": 1}]', "tims"),
+            ('[{"match": "a", "kind": "reset", "times": "2"}]', "times"),
             ('[{"match": "(", "kind": "reset"}]', "regular expression"),
             ('{"match": "a"}', "list"),
             ("[", "read"),
@@ -428,6 +430,17 @@ class TestProcess:
         with world_services(folder) as one, world_services(folder) as other:
             assert one.proxy != other.proxy
             assert get(f"{PHOTO}/1.jpg").status_code == 200
+
+    def test_addresses_of_this_machine_pass_by_the_world(self, folder: Path) -> None:
+        with scripted_server({"/a": [ok(b"from loopback")]}) as local, world_services(folder):
+            assert get(local.url("/a")).content == b"from loopback"
+            assert get(local.url("/a").replace("127.0.0.1", "localhost")).content == b"from loopback"
+
+    def test_a_server_that_cannot_start_is_an_error(self, folder: Path, tmp_path: Path) -> None:
+        before = dict(os.environ)
+        with pytest.raises(SkygraftError, match="did not start"), world_services(folder, access_log=tmp_path):
+            pass
+        assert dict(os.environ) == before
 
     def test_a_folder_without_a_world_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="no embedded world"), world_services(tmp_path):

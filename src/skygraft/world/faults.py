@@ -85,6 +85,9 @@ def _rule(entry: Any, where: str) -> Rule:
         raise ConfigError(f"{where}: unknown keys {unknown}; a fault rule has {sorted(names)}")
     if entry["kind"] not in KINDS:
         raise ConfigError(f"{where}: no fault is called {entry['kind']!r}; there are {sorted(KINDS)}")
+    for name in ("times", "after", "status", "bytes"):
+        if not isinstance(entry.get(name, 0), int | None) or (entry.get(name) or 0) < 0:
+            raise ConfigError(f"{where}: `{name}` is a count, and {entry[name]!r} is none")
     try:
         re.compile(entry["match"])
     except re.error as error:

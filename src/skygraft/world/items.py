@@ -148,7 +148,7 @@ class ItemStore:
 
 
 def _key(value: Any) -> tuple[bool, Any]:
-    """Sorts what is absent last."""
+    """Sorts what is absent behind all else, and so first when descending, as PostgreSQL does."""
     return value is None, 0 if value is None else value
 
 
