@@ -354,6 +354,7 @@ class TestFaults:
             ('[{"match": "a", "kind": "explode"}]', "explode"),
             ('[{"match": "a", "kind": "reset", "tims": 1}]', "tims"),
             ('[{"match": "a", "kind": "reset", "times": "2"}]', "times"),
+            ('[{"match": "a", "kind": "reset", "after": null}]', "after"),
             ('[{"match": "(", "kind": "reset"}]', "regular expression"),
             ('{"match": "a"}', "list"),
             ("[", "read"),

@@ -86,8 +86,11 @@ def _rule(entry: Any, where: str) -> Rule:
     if entry["kind"] not in KINDS:
         raise ConfigError(f"{where}: no fault is called {entry['kind']!r}; there are {sorted(KINDS)}")
     for name in ("times", "after", "status", "bytes"):
-        if not isinstance(entry.get(name, 0), int | None) or (entry.get(name) or 0) < 0:
-            raise ConfigError(f"{where}: `{name}` is a count, and {entry[name]!r} is none")
+        given = entry.get(name, 0)
+        if given is None and name in ("times", "bytes"):
+            continue
+        if not isinstance(given, int) or given < 0:
+            raise ConfigError(f"{where}: `{name}` is a count, and {given!r} is none")
     try:
         re.compile(entry["match"])
     except re.error as error:
