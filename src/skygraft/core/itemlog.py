@@ -1,19 +1,22 @@
 """An append-only log of finished rows: what survives ``kill -9`` between two items.
 
-Each record is one Arrow record batch, framed by its length and its CRC-32. A torn last record is cut off when the log is opened again, so
-that the rows before it are never made a second time.
+Each record is one Arrow record batch, framed by its length and a CRC-32 over schema, length and batch. A torn last record is cut off when
+the log is opened again, so that the rows before it are never made a second time; rows of another schema count as torn, and are.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import pyarrow as pa
+
+from skygraft.core.files import explained
 
 _FRAME = struct.Struct("<QI")
 
@@ -23,42 +26,64 @@ class ItemLog:
 
     Args:
         path: The log's file; made where absent.
-        schema: The Arrow schema of the rows.
+        schema: The Arrow schema of the rows; its own metadata is part of what rows must have been written under.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path
         self._schema = schema.remove_metadata()
-        self._file: BinaryIO | None = None
+        fields = [f"{field.name}:{field.type}:{field.nullable}" for field in schema]
+        facts = sorted((key.decode(), value.decode()) for key, value in (schema.metadata or {}).items())
+        self._seed = zlib.crc32(repr((fields, facts)).encode())
+        self._file: int | None = None
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        whole = self._whole_length()
-        self._file = self._path.open("ab")
-        self._file.truncate(whole)
+        with explained(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            whole = self._whole_length()
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            os.ftruncate(self._file, whole)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._file is not None:
-            self._file.close()
+            os.close(self._file)
             self._file = None
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Adds rows; they hold once the call returns, whatever happens to this process."""
-        assert self._file is not None, "the log is used inside its with block"
+        """Adds rows; they hold once the call returns, whatever happens to this process.
+
+        Raises:
+            SkygraftError: The disk is full or the like; the log is as it was before.
+        """
         payload = batch.serialize().to_pybytes()
-        self._file.write(_FRAME.pack(len(payload), zlib.crc32(payload)) + payload)
-        self._file.flush()
+        # No buffer between: what a full disk refused must not be written by a later call.
+        descriptor = self._descriptor()
+        before = os.fstat(descriptor).st_size
+        rest = memoryview(_FRAME.pack(len(payload), self._checksum(payload)) + payload)
+        with explained(self._path):
+            try:
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+            except OSError:
+                os.ftruncate(descriptor, before)
+                raise
 
     def clear(self) -> None:
         """Forgets all rows: they stand elsewhere now."""
-        assert self._file is not None, "the log is used inside its with block"
-        self._file.truncate(0)
+        os.ftruncate(self._descriptor(), 0)
 
     def replay(self) -> Iterator[pa.RecordBatch]:
         """The rows in the order they were added, up to the first torn record."""
         for payload in self._payloads():
             yield pa.ipc.read_record_batch(pa.py_buffer(payload), self._schema)
+
+    def _descriptor(self) -> int:
+        assert self._file is not None, "the log is used inside its with block"
+        return self._file
+
+    def _checksum(self, payload: bytes) -> int:
+        return zlib.crc32(payload, zlib.crc32(struct.pack("<Q", len(payload)), self._seed))
 
     def _whole_length(self) -> int:
         return sum(_FRAME.size + len(payload) for payload in self._payloads())
@@ -67,9 +92,14 @@ class ItemLog:
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
+            left = os.fstat(file.fileno()).st_size
             while len(head := file.read(_FRAME.size)) == _FRAME.size:
                 length, checksum = _FRAME.unpack(head)
+                left -= _FRAME.size + length
+                # A broken length may be anything: it is not asked for before the file is known to have it.
+                if left < 0:
+                    return
                 payload = file.read(length)
-                if len(payload) != length or zlib.crc32(payload) != checksum:
+                if len(payload) != length or self._checksum(payload) != checksum:
                     return
                 yield payload

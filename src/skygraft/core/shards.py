@@ -105,7 +105,7 @@ class ShardStore:
         self.target = target
         self._folder, self._name, self._spec, self._meta = folder, name, spec, dict(meta)
         self._twin = folder / f"{name}.parquet"
-        self._log = ItemLog(folder / f"{name}.log", spec.schema())
+        self._log = ItemLog(folder / f"{name}.log", spec.schema().with_metadata({"table": spec.name, "version": str(spec.version)}))
         self._made = 0
 
     @contextlib.contextmanager
