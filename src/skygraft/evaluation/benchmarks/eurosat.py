@@ -89,6 +89,8 @@ class EuroSatArchive:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
+        except FileNotFoundError as error:
+            raise CorruptDataError(f"{path} is missing: run 'skygraft fetch-benchmark'.") from error
         except (zipfile.BadZipFile, EOFError) as error:
             raise CorruptDataError(
                 f"{path}: not a complete zip archive ({error}); delete it and fetch it again, or mend the mirror"
