@@ -26,6 +26,7 @@ from skygraft.core.limits import Clock, HostGate, HostLimits, Stopped, SystemClo
 
 _CHUNK = 1 << 16
 _REDIRECTS = 5
+_FOR_ANY_HOST = {"accept", "range", "if-range"}
 _LOG = logging.getLogger(__name__)
 
 
@@ -166,7 +167,8 @@ class HttpClient:
                     gate.answered()
                 return outcome
             gate.answered()
-            headers = headers if _host(outcome) == _host(url) else {}
+            if _host(outcome) != _host(url):
+                headers = {name: value for name, value in headers.items() if name.lower() in _FOR_ANY_HOST}
             url = outcome
         return Problem(Reason.BAD_REQUEST, f"more than {_REDIRECTS} redirects", answered=True)
 

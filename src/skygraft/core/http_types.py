@@ -49,7 +49,7 @@ class Request:
     Args:
         url: Where; its query may hold keys, which never leave this object.
         key: The item's own name, for the caller and for the jitter.
-        headers: Sent along; dropped when a redirect leaves the host.
+        headers: Sent along; when a redirect leaves the host, Accept, Range and If-Range alone.
         max_bytes: Instead of the policy's.
         deadline_s: Instead of the policy's.
     """
