@@ -118,7 +118,8 @@ import sys, time
 from pathlib import Path
 import pyarrow as pa
 from skygraft.core.itemlog import ItemLog
-key, image, shape = pa.field("key", pa.string(), nullable=False), pa.field("image", pa.large_binary()), pa.field("shape", pa.list_(pa.int32()))
+key = pa.field("key", pa.string(), nullable=False)
+image, shape = pa.field("image", pa.large_binary()), pa.field("shape", pa.list_(pa.int32()))
 schema = pa.schema([key, image, shape])
 with ItemLog(Path(sys.argv[1]), schema) as log:
     for number in range(3):

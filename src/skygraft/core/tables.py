@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 import skygraft
 from skygraft.core.errors import CorruptDataError
@@ -15,6 +18,9 @@ from skygraft.core.files import atomic_path
 from skygraft.core.geoparquet import geo_metadata
 
 ROW_GROUP_BYTES = 64 << 20
+_ROW_GROUP_ROWS = 65536
+# What a list or a map takes in a row, near enough for the size of a row group.
+_NESTED_BYTES = 256
 _PREFIX = "skygraft:"
 
 
@@ -65,8 +71,10 @@ def write_table(spec: TableSpec, table: pa.Table, path: Path, *, meta: Mapping[s
     if spec.geometry is not None:
         metadata["geo"] = geo_metadata(spec.geometry)
     table = table.replace_schema_metadata(metadata)
-    with atomic_path(path, validate=_readable) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=_rows_per_group(table), store_schema=True)
+    with atomic_path(path, validate=_readable) as temporary, pq.ParquetWriter(temporary, table.schema, compression="zstd") as writer:
+        for start, stop in _row_groups(table):
+            # How rows lie in memory decides where pages end: each group is laid out anew, so that equal rows give equal bytes.
+            writer.write_table(table.slice(start, stop - start).combine_chunks(), row_group_size=stop - start)
 
 
 def read_table(spec: TableSpec, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -75,19 +83,22 @@ def read_table(spec: TableSpec, path: Path, columns: Sequence[str] | None = None
     Raises:
         CorruptDataError: The file is missing, broken, or of another table or schema version.
     """
-    meta = read_meta(path)
+    schema = _schema_of(path)
+    meta = _own(schema)
     if (meta.get("table"), meta.get("schema_version")) != (spec.name, str(spec.version)):
         found = f"table {meta.get('table', 'unknown')!r}, schema version {meta.get('schema_version', 'unknown')}"
         raise CorruptDataError(
             f"{path} holds {found}; expected table {spec.name!r}, schema version {spec.version}. Delete it and run the stage again."
         )
     wanted = list(columns) if columns is not None else [column.name for column in spec.columns]
+    if missing := sorted(set(wanted) - set(schema.names)):
+        raise CorruptDataError(f"{path} lacks columns {missing} of table {spec.name!r}. Delete it and run the stage again.")
     try:
         table = pq.read_table(path, columns=wanted)
     except (OSError, pa.ArrowInvalid) as error:
         raise CorruptDataError(f"{path} cannot be read ({error}). Delete it and run the stage again.") from error
-    schema = spec.schema()
-    return _cast(table.select(wanted), pa.schema([schema.field(name) for name in wanted]), str(path))
+    expected = spec.schema()
+    return _cast(table.select(wanted), pa.schema([expected.field(name) for name in wanted]), str(path))
 
 
 def read_meta(path: Path) -> dict[str, str]:
@@ -96,14 +107,21 @@ def read_meta(path: Path) -> dict[str, str]:
     Raises:
         CorruptDataError: The file is missing or no Parquet file.
     """
+    return _own(_schema_of(path))
+
+
+def _schema_of(path: Path) -> pa.Schema:
     try:
-        raw = pq.read_schema(path).metadata or {}
+        return pq.read_schema(path)
     except FileNotFoundError as error:
         raise CorruptDataError(f"{path} is missing: run the stage that makes it.") from error
     except (OSError, pa.ArrowInvalid) as error:
         raise CorruptDataError(f"{path} is no whole Parquet file ({error}). Delete it and run the stage again.") from error
-    decoded = {key.decode(): value.decode() for key, value in raw.items()}
-    return {key.removeprefix(_PREFIX): value for key, value in decoded.items() if key.startswith(_PREFIX)}
+
+
+def _own(schema: pa.Schema) -> dict[str, str]:
+    prefix = _PREFIX.encode()
+    return {key.removeprefix(prefix).decode(): value.decode() for key, value in (schema.metadata or {}).items() if key.startswith(prefix)}
 
 
 def conform(spec: TableSpec, table: pa.Table, place: str) -> pa.Table:
@@ -116,18 +134,38 @@ def conform(spec: TableSpec, table: pa.Table, place: str) -> pa.Table:
 
 
 def _cast(table: pa.Table, schema: pa.Schema, place: str) -> pa.Table:
-    try:
-        table = table.cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise CorruptDataError(f"{place}: a column has another type than its schema says ({error}).") from error
     for field in schema:
         if not field.nullable and table.column(field.name).null_count:
             raise CorruptDataError(f"{place}: column {field.name!r} has missing values, which its schema forbids.")
-    return table
+    try:
+        return table.cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise CorruptDataError(f"{place}: a column has another type than its schema says ({error}).") from error
 
 
-def _rows_per_group(table: pa.Table) -> int:
-    return max(1, min(65536, int(ROW_GROUP_BYTES / max(1.0, table.nbytes / max(1, table.num_rows)))))
+def _row_groups(table: pa.Table) -> Iterator[tuple[int, int]]:
+    """First row and end of each row group."""
+    ends = np.cumsum(_row_bytes(table))
+    start = 0
+    while start < table.num_rows:
+        limit = (ends[start - 1] if start else 0) + ROW_GROUP_BYTES
+        stop = max(start + 1, min(start + _ROW_GROUP_ROWS, int(np.searchsorted(ends, limit, side="right"))))
+        yield start, stop
+        start = stop
+
+
+def _row_bytes(table: pa.Table) -> NDArray[np.int64]:
+    """Bytes of each row, told by its values alone: Arrow's own count changes with the layout in memory."""
+    total = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        kind = column.type
+        if pa.types.is_nested(kind):
+            total += _NESTED_BYTES
+        elif pa.types.is_primitive(kind) or pa.types.is_fixed_size_binary(kind):
+            total += kind.bit_width // 8
+        else:
+            total += pc.fill_null(pc.binary_length(column), 0).to_numpy().astype(np.int64)
+    return total
 
 
 def _readable(path: Path) -> None:
