@@ -1,6 +1,6 @@
 """The objectives that pull a satellite embedding to the pooled embedding of the photos taken on its ground.
 
-Notation of the IGARSS'24 paper: ``G_i`` is the pooled photo embedding of place ``i`` (its equation 1, see :mod:`skygraft.training.targets`),
+Notation of the IGARSS'24 paper: ``G_i`` is the pooled photo embedding of place ``i`` (its equation 1),
 ``s_i`` the satellite embedding, ``sim`` the cosine similarity, ``tau`` the temperature.
 """
 
