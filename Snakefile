@@ -12,6 +12,7 @@ if not workflow.config_settings.configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/world.smk"
 include: "workflow/rules/ground.smk"
 include: "workflow/rules/embeddings.smk"

@@ -33,21 +33,12 @@ wildcard_constraints:
     total=r"\d{4,5}",
 
 
-def identity_of(kind, name):
-    """An input function: the identity hash of the thing that a wildcard names."""
+# Where a cluster's nodes have no internet, these stay on the node that Snakemake runs on.
+if settings.fetch_locally:
 
-    def identity(wildcards):
-        return flow.identity(kind, wildcards[name])
-
-    return identity
-
-
-def world_files():
-    """What a verb of an embedded run needs before its services can start; nothing for a real one."""
-    return [layout.world_manifest] if settings.world is not None else []
-
-
-def embedding_targets():
-    """The embeddings that the runs ask for."""
-    wanted = {(run.encoder, photos) for name, run in settings.runs.items() for photos in settings.plan_of(name).photos}
-    return [shard for encoder, photos in sorted(wanted) for shard in layout.embedding_shards(encoder, photos)]
+    localrules:
+        ingest_lucas,
+        fetch_photos,
+        search_scenes,
+        fetch_tiles,
+        fetch_benchmark,

@@ -6,17 +6,19 @@ rule ingest_lucas:
         world_files(),
     output:
         layout.photos("{photos}"),
-    params:
-        identity=identity_of("photos", "photos"),
-        version=flow.version("ingest_lucas"),
     log:
         layout.log("ingest_lucas") / "{photos}.log",
     benchmark:
         layout.timing("ingest_lucas") / "{photos}.tsv"
+    conda:
+        "../../envs/skygraft.yaml"
     resources:
         net=1,
         mem_mb=4000,
         runtime=60,
+    params:
+        identity=identity_of("photos", "photos"),
+        version=flow.version("ingest_lucas"),
     shell:
         "skygraft ingest-lucas --photos {wildcards.photos} 2> {log}"
 
@@ -26,16 +28,18 @@ rule fetch_photos:
         layout.photos("{photos}"),
     output:
         layout.data / "photos/{photos}/{shard}-of-{total}.parquet",
-    params:
-        identity=identity_of("photos", "photos"),
-        version=flow.version("fetch_photos"),
     log:
         layout.log("fetch_photos") / "{photos}-{shard}-of-{total}.log",
     benchmark:
         layout.timing("fetch_photos") / "{photos}-{shard}-of-{total}.tsv"
+    conda:
+        "../../envs/skygraft.yaml"
     resources:
         net=1,
         mem_mb=4000,
         runtime=720,
+    params:
+        identity=identity_of("photos", "photos"),
+        version=flow.version("fetch_photos"),
     shell:
         "skygraft fetch-photos --photos {wildcards.photos} --shard {wildcards.shard} 2> {log}"

@@ -1,32 +1,24 @@
 """Imagery: the plan of tiles, the catalogue's scenes, and the tiles' pixels in shards."""
 
 
-def photos_of_plan(wildcards):
-    """The photo tables that a plan covers."""
-    return [layout.photos(photos) for photos in settings.plans[wildcards.plan].photos]
-
-
-def plan_of_imagery(wildcards):
-    """The tiles that an imagery covers."""
-    return layout.tiles(settings.imagery[wildcards.imagery].plan)
-
-
 rule plan_tiles:
     input:
         photos_of_plan,
     output:
         tiles=layout.tiles("{plan}"),
         pairs=layout.pairs("{plan}"),
-    params:
-        identity=identity_of("plan", "plan"),
-        version=flow.version("plan_tiles"),
     log:
         layout.log("plan_tiles") / "{plan}.log",
     benchmark:
         layout.timing("plan_tiles") / "{plan}.tsv"
+    conda:
+        "../../envs/skygraft.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        identity=identity_of("plan", "plan"),
+        version=flow.version("plan_tiles"),
     shell:
         "skygraft plan-tiles --plan {wildcards.plan} 2> {log}"
 
@@ -37,17 +29,19 @@ rule search_scenes:
         world_files(),
     output:
         layout.scenes("{imagery}"),
-    params:
-        identity=identity_of("imagery", "imagery"),
-        version=flow.version("search_scenes"),
     log:
         layout.log("search_scenes") / "{imagery}.log",
     benchmark:
         layout.timing("search_scenes") / "{imagery}.tsv"
+    conda:
+        "../../envs/skygraft.yaml"
     resources:
         net=1,
         mem_mb=4000,
         runtime=720,
+    params:
+        identity=identity_of("imagery", "imagery"),
+        version=flow.version("search_scenes"),
     shell:
         "skygraft search-scenes --imagery {wildcards.imagery} 2> {log}"
 
@@ -58,16 +52,18 @@ rule fetch_tiles:
         scenes=layout.scenes("{imagery}"),
     output:
         layout.data / "imagery/{imagery}/{shard}-of-{total}.parquet",
-    params:
-        identity=identity_of("imagery", "imagery"),
-        version=flow.version("fetch_tiles"),
     log:
         layout.log("fetch_tiles") / "{imagery}-{shard}-of-{total}.log",
     benchmark:
         layout.timing("fetch_tiles") / "{imagery}-{shard}-of-{total}.tsv"
+    conda:
+        "../../envs/skygraft.yaml"
     resources:
         net=1,
         mem_mb=4000,
         runtime=720,
+    params:
+        identity=identity_of("imagery", "imagery"),
+        version=flow.version("fetch_tiles"),
     shell:
         "skygraft fetch-tiles --imagery {wildcards.imagery} --shard {wildcards.shard} 2> {log}"

@@ -37,6 +37,7 @@ class Config(Section):
     report: Report = Report()
     mirror: str | None = operation(None, "folder or URL prefix that replaces every public download: {mirror}/{dataset}/{file}")
     net_jobs: int = operation(2, "jobs that use the network at once", ge=1)
+    fetch_locally: bool = operation(False, "fetch where Snakemake runs, and not in cluster jobs: for nodes without internet")
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:

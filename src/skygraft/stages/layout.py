@@ -174,6 +174,11 @@ class Layout:
         """Folder of a rule's logs."""
         return Path("logs", self.config.name, rule)
 
+    @property
+    def workflow_log(self) -> Path:
+        """What Snakemake itself said in the last run."""
+        return Path("logs", self.config.name, "workflow.log")
+
     def timing(self, rule: str) -> Path:
         """Folder of a rule's times and memory, one file a job."""
         return Path("timings", self.config.name, rule)

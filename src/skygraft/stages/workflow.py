@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Flow:
 
     def identity(self, kind: str, *names: str) -> str:
         """The identity hash of a thing that a rule makes: all that its parameters say of the configuration."""
-        makers = {
+        makers: dict[str, Callable[..., identities.Identity]] = {
             "world": identities.world_identity,
             "photos": identities.photos_identity,
             "embeddings": identities.embeddings_identity,
@@ -70,9 +70,7 @@ def prepare(values: Mapping[str, Any], folder: Path) -> Flow:
     """
     load_dotenv(".env")
     config = load_mapping(values, folder, "The configuration")
-    for path, identity in identities.data_folders(config):
-        identities.check(path, identity)
-    _require_foreign_models(config)
+    check_folders(config)
     text = dump(config)
     resolved = Path("work", "config", f"{digest(text)}.yaml")
     write_if_changed(resolved, text)
@@ -82,7 +80,14 @@ def prepare(values: Mapping[str, Any], folder: Path) -> Flow:
     return Flow(config, Layout(config))
 
 
-def _require_foreign_models(config: Config) -> None:
+def check_folders(config: Config) -> None:
+    """Checks what a configuration finds on the disk, before anything starts.
+
+    Raises:
+        ConfigError: A data folder has another identity, or a model of another configuration is missing.
+    """
+    for path, identity in identities.data_folders(config):
+        identities.check(path, identity)
     for name, model in config.foreign_folders().items():
         if not Path(model.folder, "open_clip_config.json").exists():
             raise ConfigError(
