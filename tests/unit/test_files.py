@@ -118,9 +118,12 @@ with atomic_path(Path(sys.argv[1])) as temporary:
     wait_for(writer, "half")
     kill(writer)
     assert (target.read_bytes() if target.exists() else None) == old
-    assert len(temporaries(tmp_path)) == 1
-    sweep_temporaries(tmp_path)
-    assert temporaries(tmp_path) == []
+    with atomic_path(tmp_path / "file.bin.other") as living:
+        living.write_bytes(b"of a writer that is still at work")
+        assert len(temporaries(tmp_path)) == 2
+        sweep_temporaries(target)
+        assert temporaries(tmp_path) == [living.name]
+    assert (tmp_path / "file.bin.other").exists()
     write_bytes(target, b"new")
     assert target.read_bytes() == b"new"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -37,7 +38,7 @@ def atomic_path(target: Path, validate: Callable[[Path], None] | None = None) ->
     """
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f"{_TEMPORARY}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{target.suffix}"
+        temporary = _temporary(target)
         try:
             yield temporary
             _flush(temporary)
@@ -82,7 +83,7 @@ def publish(twin: Path, target: Path) -> None:
     """Gives the bytes of ``twin`` a second name, atomically: a hard link, or a copy where the file system has none."""
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}{target.suffix}"
+        temporary = _temporary(target)
         try:
             try:
                 os.link(twin, temporary)
@@ -124,10 +125,15 @@ def lock(path: Path) -> Iterator[None]:
         yield
 
 
-def sweep_temporaries(folder: Path) -> None:
-    """Removes what killed writers left in ``folder``; call it only under the folder's lock."""
-    for stale in folder.glob(f"{_TEMPORARY}*"):
+def sweep_temporaries(target: Path) -> None:
+    """Removes what killed writers of ``target`` left beside it; only one who holds the target's lock may call this."""
+    for stale in target.parent.glob(f"{_TEMPORARY}{glob.escape(target.name)}-*"):
         stale.unlink(missing_ok=True)
+
+
+def _temporary(target: Path) -> Path:
+    """A name that no other writer takes, on this machine or another; it tells whose it is."""
+    return target.parent / f"{_TEMPORARY}{target.name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{target.suffix}"
 
 
 def _flush(path: Path) -> None:

@@ -113,7 +113,9 @@ class ShardStore:
         """Holds the shard's lock and its log."""
         with lock(self._folder / f"{self._name}.lock"), self._log:
             self._made = 0
-            sweep_temporaries(self._folder)
+            # Other shards' writers may be at work in the same folders.
+            sweep_temporaries(self._twin)
+            sweep_temporaries(self.target)
             yield
 
     def pending(self, items: Sequence[Item[Payload]], *, retry_transient: bool = False) -> list[Item[Payload]]:
@@ -123,9 +125,8 @@ class ShardStore:
             items: Everything the shard is asked for.
             retry_transient: Whether rows that failed for a passing reason count as undone.
         """
-        finished = {
-            (key, made_from) for key, (made_from, status) in self._latest().items() if not (retry_transient and Reason(status).transient)
-        }
+        undone = {reason.value for reason in Reason if reason.transient} if retry_transient else set()
+        finished = {(key, made_from) for key, (made_from, status) in self._latest().items() if status not in undone}
         return [item for item in items if (item.key, item.made_from) not in finished]
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
@@ -181,7 +182,7 @@ class ShardStore:
             if digest != item.made_from:
                 raise CorruptDataError(f"Shard {self._name} of {self.target.parent} has no row for {item.key}: run the stage again.")
             rows.append(row)
-        return table.take(pa.array(rows, pa.int64())).combine_chunks()
+        return table.take(pa.array(rows, pa.int64()))
 
     def _sources(self, columns: list[str]) -> list[pa.Table]:
         """The twin's rows, then the log's."""
