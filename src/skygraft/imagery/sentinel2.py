@@ -1,0 +1,217 @@
+"""Tiles of one Sentinel-2 scene: pixels, clouds and gaps, as rows of the tile shard.
+
+The tile's own clouds decide, not the scene's: the scene classification (SCL) of the tile is read first, and its bands only where the tile
+qualifies. Where the scene lies in the tile's own UTM zone nothing is resampled but bands coarser than the tile, by their nearest pixel.
+A scene of another zone is warped by bilinear interpolation and the row says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import rasterio.warp
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+
+from skygraft.config.imagery import Sentinel2
+from skygraft.core.errors import PermanentItemError, Reason
+from skygraft.geo.clouds import cloud_fraction, nodata_fraction
+from skygraft.geo.radiometry import harmonise
+from skygraft.geo.tiles import Tile
+from skygraft.geo.utm import transformer
+from skygraft.imagery.cogs import Cog, Window
+from skygraft.imagery.scenes import SCL
+from skygraft.imagery.tiff import Layout
+
+_MARGIN_PX = 3
+_EDGE_POINTS = 11
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A row of the scenes table.
+
+    Args:
+        scene_id: The catalogue's item id.
+        epsg: EPSG code of its UTM zone.
+        acquired_at: When, UTC.
+        baseline: Its processing baseline.
+        offset_applied: Whether the catalogue has taken the offset off already.
+        assets: Bare address of each band and of the classification.
+    """
+
+    scene_id: str
+    epsg: int
+    acquired_at: datetime
+    baseline: str
+    offset_applied: bool
+    assets: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Scene:
+        """The scene of a row."""
+        return cls(
+            row["scene_id"],
+            int(row["crs"].removeprefix("EPSG:")),
+            row["acquired_at"],
+            row["processing_baseline"],
+            bool(row["offset_applied"]),
+            dict(row["assets"]),
+        )
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a tile's pixels are found in one file.
+
+    Args:
+        window: What to read.
+        rows: Row in the window of each row of the tile; empty where the window is warped.
+        columns: Column in the window of each column of the tile.
+        exact: Whether the file's pixels are the tile's.
+    """
+
+    window: Window
+    rows: NDArray[np.intp] = field(repr=False)
+    columns: NDArray[np.intp] = field(repr=False)
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A tile as one scene has it: its row's columns, or the reason why it does not qualify."""
+
+    tile_id: str
+    columns: Mapping[str, Any] | None
+    reason: Reason = Reason.OK
+    detail: str = ""
+
+
+def take_tiles(scene: Scene, tiles: Sequence[Tile], cogs: Mapping[str, Cog], options: Sentinel2) -> Iterator[Taken]:
+    """Reads some tiles of a scene, one outcome each.
+
+    Args:
+        scene: The scene; it covers the tiles.
+        tiles: What to read; neighbours together, for they share blocks.
+        cogs: The open file of each band and of the classification.
+        options: Bands in their order, and the limits of cloud and gaps.
+
+    Raises:
+        ItemError: A file of the scene cannot be read; no tile of this call is finished.
+    """
+    masks, _ = _read(scene, tiles, cogs[SCL], Resampling.nearest)
+    qualified: list[tuple[Tile, float, float]] = []
+    for tile, scl in zip(tiles, masks, strict=True):
+        cloud, gaps = cloud_fraction(scl.astype(np.uint8), options.cloud_classes), nodata_fraction(scl.astype(np.uint8))
+        refused = _refused(cloud, gaps, options)
+        if refused is not None:
+            yield Taken(tile.tile_id, None, *refused)
+        else:
+            qualified.append((tile, cloud, gaps))
+    if not qualified:
+        return
+    wanted = [tile for tile, _, _ in qualified]
+    read = [_read(scene, wanted, cogs[band], Resampling.bilinear) for band in options.bands]
+    resampling = "bilinear" if any(tile.epsg != scene.epsg for tile in wanted) else "none" if all(exact for _, exact in read) else "nearest"
+    for index, (tile, cloud, gaps) in enumerate(qualified):
+        numbers = np.stack([band[index] for band, _ in read]).astype(np.uint16)
+        gaps = max(gaps, float((numbers == 0).all(axis=0).mean()))
+        refused = _refused(cloud, gaps, options)
+        if refused is not None:
+            yield Taken(tile.tile_id, None, *refused)
+        else:
+            yield Taken(tile.tile_id, _columns(scene, tile, numbers, cloud, gaps, options.bands, resampling))
+
+
+def _refused(cloud: float, gaps: float, options: Sentinel2) -> tuple[Reason, str] | None:
+    if gaps > options.max_nodata:
+        return Reason.NO_DATA, f"{gaps:.1%} of the tile has no data, {options.max_nodata:.1%} allowed"
+    if options.max_tile_cloud is not None and cloud > options.max_tile_cloud:
+        return Reason.TOO_CLOUDY, f"{cloud:.1%} of the tile is cloud, {options.max_tile_cloud:.1%} allowed"
+    return None
+
+
+def _columns(
+    scene: Scene, tile: Tile, numbers: NDArray[np.uint16], cloud: float, gaps: float, bands: Sequence[str], resampling: str
+) -> dict[str, Any]:
+    pixels = harmonise(numbers, scene.baseline, offset_applied=scene.offset_applied)
+    return {
+        "scene_id": [scene.scene_id],
+        "acquired_at": [scene.acquired_at],
+        "valid": [True],
+        "cloud_fraction": [cloud],
+        "nodata_fraction": [gaps],
+        "processing_baseline": [scene.baseline],
+        "crs": f"EPSG:{tile.epsg}",
+        "transform": list(tile.transform)[:6],
+        "bands": list(bands),
+        "dtype": "uint16",
+        "shape": [1, *numbers.shape],
+        "resampling": resampling,
+        "pixels": np.ascontiguousarray(pixels, dtype="<u2").tobytes(),
+    }
+
+
+def _read(scene: Scene, tiles: Sequence[Tile], cog: Cog, warp: Resampling) -> tuple[list[NDArray[np.generic]], bool]:
+    """The tiles' pixels of one file on the tiles' grids, and whether they are the file's own."""
+    layout = cog.layout
+    places = [placement(tile, scene.epsg, layout) for tile in tiles]
+    try:
+        windows = cog.read([place.window for place in places])
+    except ValueError as error:
+        raise PermanentItemError(f"{scene.scene_id} covers less than its catalogue says: {error}.", Reason.CORRUPT_SCENE) from error
+    pixels = [
+        window[np.ix_(place.rows, place.columns)] if len(place.rows) else _warp(window, place.window, layout, scene.epsg, tile, warp)
+        for tile, place, window in zip(tiles, places, windows, strict=True)
+    ]
+    return pixels, all(place.exact for place in places)
+
+
+def placement(tile: Tile, epsg: int, layout: Layout) -> Placement:
+    """Where a tile lies in a file of zone ``epsg``."""
+    if tile.epsg != epsg:
+        return Placement(_window_to_warp(tile, epsg, layout), np.empty(0, np.intp), np.empty(0, np.intp), exact=False)
+    west, _, _, north = tile.bounds
+    centres = (np.arange(tile.size_px) + 0.5) * tile.gsd_m
+    columns = np.floor((west + centres - layout.west) / layout.pixel_m).astype(np.intp)
+    rows = np.floor((layout.north - (north - centres)) / layout.pixel_m).astype(np.intp)
+    window = Window(int(rows[0]), int(columns[0]), int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1)
+    aligned = (west - layout.west) % layout.pixel_m == 0 and (layout.north - north) % layout.pixel_m == 0
+    return Placement(window, rows - rows[0], columns - columns[0], exact=bool(aligned and layout.pixel_m == tile.gsd_m))
+
+
+def _window_to_warp(tile: Tile, epsg: int, layout: Layout) -> Window:
+    """The pixels around a tile of another zone, with a margin for interpolation, cut at the file's edges."""
+    west, south, east, north = tile.bounds
+    x, y = np.meshgrid(np.linspace(west, east, _EDGE_POINTS), np.linspace(south, north, _EDGE_POINTS))
+    x, y = transformer(f"EPSG:{tile.epsg}", f"EPSG:{epsg}").transform(x, y)
+    left = max(0, int((x.min() - layout.west) // layout.pixel_m) - _MARGIN_PX)
+    right = min(layout.width, int((x.max() - layout.west) // layout.pixel_m) + 1 + _MARGIN_PX)
+    top = max(0, int((layout.north - y.max()) // layout.pixel_m) - _MARGIN_PX)
+    bottom = min(layout.height, int((layout.north - y.min()) // layout.pixel_m) + 1 + _MARGIN_PX)
+    return Window(top, left, bottom - top, right - left)
+
+
+def _warp(
+    pixels: NDArray[np.generic], window: Window, layout: Layout, epsg: int, tile: Tile, resampling: Resampling
+) -> NDArray[np.generic]:
+    """A window of another zone on the tile's grid; 0 stays no data."""
+    west, north = layout.west + window.column * layout.pixel_m, layout.north - window.row * layout.pixel_m
+    warped = np.zeros((tile.size_px, tile.size_px), pixels.dtype)
+    rasterio.warp.reproject(
+        pixels,
+        warped,
+        src_transform=Affine(layout.pixel_m, 0.0, west, 0.0, -layout.pixel_m, north),
+        src_crs=f"EPSG:{epsg}",
+        src_nodata=0,
+        dst_transform=tile.transform,
+        dst_crs=f"EPSG:{tile.epsg}",
+        dst_nodata=0,
+        resampling=resampling,
+    )
+    return warped

@@ -1,0 +1,45 @@
+"""From the tables of photos to the tiles that imagery is wanted for."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+import pyarrow as pa
+
+from skygraft.config.model import Config, nearest
+from skygraft.core.errors import ConfigError
+from skygraft.core.schemas import PAIRS, PHOTOS, TILES
+from skygraft.core.tables import read_table, write_table
+from skygraft.ground import plan as planning
+from skygraft.stages import identities
+from skygraft.stages.layout import Layout
+
+_LOG = logging.getLogger(__name__)
+_COLUMNS = ["photo_id", "location_id", "year", "captured_at", "geometry"]
+
+
+def run(config: Config, *, plan: str) -> None:
+    """Chooses the tiles of a plan, pairs them with photos and splits them.
+
+    Args:
+        config: The configuration.
+        plan: Name of the plan.
+
+    Raises:
+        ConfigError: There is no such plan, its photos have no rows or no zone, or the data folder has another identity.
+        CorruptDataError: A table of photos is missing or broken.
+    """
+    if plan not in config.plans:
+        raise ConfigError(f"plans: there is no {plan!r}; {nearest(plan, config.plans)}")
+    layout, section = Layout(config), config.plans[plan]
+    identity = identities.plan_identity(config, plan)
+    identities.claim(layout.tiles(plan).parent, identity)
+    photos = pa.concat_tables([read_table(PHOTOS, layout.photos(name), _COLUMNS) for name in section.photos])
+    tiles, pairs = planning.plan_tiles(photos, section, config.seed)
+    meta = identities.meta(config, identity)
+    write_table(PAIRS, pairs, layout.pairs(plan), meta=meta)
+    write_table(TILES, tiles, layout.tiles(plan), meta=meta)
+    splits = Counter(tiles.column("split").to_pylist())
+    said = ", ".join(f"{name} {count}" for name, count in sorted(splits.items()))
+    _LOG.info("tiles=%s rows=%d pairs=%d splits: %s", layout.tiles(plan), tiles.num_rows, pairs.num_rows, said)
