@@ -21,7 +21,7 @@ from torch import Tensor
 from skygraft.core.errors import ConfigError, PermanentItemError, Reason
 from skygraft.encoders.identity import EncoderIdentity
 from skygraft.encoders.library import FOLDER_PREFIX, open_clip
-from skygraft.encoders.reference import ModelReference, resolve
+from skygraft.encoders.reference import ModelReference, architecture_name, resolve
 from skygraft.encoders.weights import build
 
 CARD_NAME = "skygraft.json"
@@ -144,21 +144,21 @@ def load_clip(reference: ModelReference, *, dtype: str = "float32", device: str 
     library = open_clip(hub=reference.names_hub)
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    model = build(resolved)
+    model, config = build(resolved)
     place = pick_device(device)
     model.requires_grad_(False).to(place, memory_format=torch.channels_last)
     preprocessing = dict(model.visual.preprocess_cfg)
     transform = image_transform_v2(PreprocessCfg(**preprocessing), is_train=False)
     identity = EncoderIdentity(
-        architecture=resolved.architecture,
+        architecture=architecture_name(reference, config),
         weights_sha256=resolved.sha256,
         preprocessing=json.loads(json.dumps({"decoder": _DECODER, **preprocessing})),
         library=f"open_clip {library.__version__}",
         dtype=dtype,
-        dimension=int(resolved.config["embed_dim"]),
+        dimension=int(config["embed_dim"]),
     )
     card = _read_card(reference)
-    return FrozenClip(model, transform, library.get_tokenizer(reference.model), identity, place, resolved.config, card)
+    return FrozenClip(model, transform, library.get_tokenizer(reference.model), identity, place, config, card)
 
 
 def load_folder(folder: Path | str, *, device: str = "cpu") -> FrozenClip:

@@ -65,11 +65,11 @@ class Resolved:
     weights: Path | None
     sha256: str
 
-    @property
-    def architecture(self) -> str:
-        """A name that is the same wherever the model's folder lies."""
-        name = "local" if self.reference.model.startswith(FOLDER_PREFIX) else self.reference.model
-        return f"{name}:{digest(self.config)}"
+
+def architecture_name(reference: ModelReference, config: dict[str, Any]) -> str:
+    """The architecture's name and a digest of its configuration: the same wherever a model's folder lies."""
+    name = "local" if reference.model.startswith(FOLDER_PREFIX) else reference.model
+    return f"{name}:{digest(config)}"
 
 
 def resolve(reference: ModelReference) -> Resolved:

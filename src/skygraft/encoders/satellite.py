@@ -29,7 +29,7 @@ def satellite_clip(clip: FrozenClip, start: Start, seed: int) -> Any:
     model = copy.deepcopy(clip.model).cpu()
     if start == "scratch":
         reference = ModelReference(clip.identity.architecture.partition(":")[0], seed=seed)
-        blank = build(Resolved(reference, clip.config, dict(model.visual.preprocess_cfg), None, ""))
+        blank, _ = build(Resolved(reference, clip.config, dict(model.visual.preprocess_cfg), None, ""))
         model.visual.load_state_dict(blank.visual.state_dict())
     model.requires_grad_(False)
     model.visual.requires_grad_(True)

@@ -112,8 +112,12 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], place: str, archite
     model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in given.items()})
 
 
-def build(resolved: Resolved) -> Any:
-    """The model with its weights, float32 on the CPU, in evaluation mode; its ``visual.preprocess_cfg`` tells the preprocessing.
+def build(resolved: Resolved) -> tuple[Any, dict[str, Any]]:
+    """Builds a model.
+
+    Returns:
+        The model with its weights, float32 on the CPU, in evaluation mode, whose ``visual.preprocess_cfg`` tells the preprocessing; and the
+        configuration it was built by, which may use QuickGELU where the architecture's name does not say so.
 
     Raises:
         ConfigError: The weights are of another architecture.
@@ -127,16 +131,16 @@ def build(resolved: Resolved) -> Any:
         config["quick_gelu"] = True
     model = _blank(config, resolved)
     if resolved.weights is None:
-        return model
+        return model, config
     if state is None:
         from open_clip.factory import load_checkpoint
 
         load_checkpoint(model, str(resolved.weights), strict=True, weights_only=True)
-        return model
+        return model, config
     load_into(model, _converted(model, state, reference.image_size is not None), str(resolved.weights), reference.model)
     if reference.weights is not None and not reference.names_hub and not config.get("quick_gelu"):
         _LOG.info("weights=%s: if they were tuned from OpenAI's, the architecture is %s-quickgelu", resolved.weights, reference.model)
-    return model
+    return model, config
 
 
 def _blank(config: dict[str, Any], resolved: Resolved) -> Any:
