@@ -1,0 +1,200 @@
+"""Photos' bytes, shard by shard: asked for once, checked, kept as served, with a row for every photo whatever became of it."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from skygraft.core.errors import CorruptDataError, ItemError, PermanentItemError, Reason, TransientError
+from skygraft.core.fetching import Fetched, fetch_many
+from skygraft.core.files import explained
+from skygraft.core.http import HttpClient, Request, Response
+from skygraft.core.identity import digest
+from skygraft.core.journal import Journal
+from skygraft.core.progress import progress
+from skygraft.core.schemas import PHOTO_SHARD
+from skygraft.core.shards import Item, ShardName, ShardStore, Summary, shard_of
+from skygraft.core.tables import read_table
+from skygraft.ground.images import MAX_PIXELS, ImageFacts, inspect
+
+_LOG = logging.getLogger(__name__)
+_EXAMPLES = 3
+_ROWS_AT_ONCE = 64
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo that passed its checks.
+
+    Args:
+        facts: What it is.
+        image: The bytes as served.
+    """
+
+    facts: ImageFacts
+    image: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How the photos of a shard are fetched.
+
+    Args:
+        concurrency: Photos under way at once.
+        max_pixels: A larger picture is refused.
+        min_success_rate: A smaller share of good photos fails the shard.
+        retry_transient: Whether photos that failed for a passing reason are asked for again.
+    """
+
+    concurrency: int = 16
+    max_pixels: int = MAX_PIXELS
+    min_success_rate: float = 0.0
+    retry_transient: bool = False
+
+
+def items_by_shard(photos: pa.Table, total: int) -> list[list[Item[str]]]:
+    """The photos of each shard, in the table's order; an item's payload is its address.
+
+    Args:
+        photos: A table of photos with ``photo_id`` and ``url``.
+        total: How many shards.
+    """
+    shards: list[list[Item[str]]] = [[] for _ in range(total)]
+    for photo_id, url in zip(photos.column("photo_id").to_pylist(), photos.column("url").to_pylist(), strict=True):
+        shards[shard_of(photo_id, total)].append(Item(photo_id, digest(url), url))
+    return shards
+
+
+def fetch_shard(store: ShardStore, items: Sequence[Item[str]], client: HttpClient, journal: Path, terms: Terms) -> Summary:
+    """Fetches what a shard lacks, and publishes it.
+
+    A photo that is had, or will never be, is written down as soon as it is known. One that failed for a passing reason is written down
+    when the shard is through: a killed run, or one that stopped at a dead host, asks for it again.
+
+    Args:
+        store: The shard's rows.
+        items: Its photos.
+        client: Makes the requests.
+        journal: File of attempts and times.
+        terms: How.
+
+    Raises:
+        EndpointError: The photo service is dead, or asks for too long a pause.
+        SuccessRateError: Fewer good photos than demanded.
+        SkygraftError: The shard is being worked on, or cannot be written.
+    """
+    with explained(store.target), store.open(), Journal(journal) as notes:
+        pending = store.pending(items, retry_transient=terms.retry_transient)
+        intake = _Intake(store, {item.key: item for item in pending}, notes)
+        requests = (Request(item.payload, item.key) for item in pending)
+        with progress(len(pending), f"photos {store.target.stem}") as advance:
+
+            def keep(result: Fetched[Photo]) -> None:
+                intake.keep(result)
+                advance(1)
+
+            fetch_many(client, requests, keep, process=lambda answer: check(answer, terms.max_pixels), concurrency=terms.concurrency)
+        intake.close()
+        return store.finish(items, min_success_rate=terms.min_success_rate)
+
+
+def check(answer: Response, max_pixels: int) -> Photo:
+    """Makes a photo of an answer.
+
+    Raises:
+        PermanentItemError: It is no photo, corrupt or too large.
+        TransientError: It is corrupt and its length was never declared: it may have been cut on the way.
+    """
+    try:
+        return Photo(inspect(answer.content, max_pixels), answer.content)
+    except PermanentItemError as error:
+        if error.reason is Reason.CORRUPT_IMAGE and not answer.measured:
+            raise TransientError(f"{error.detail}; its length was not declared", Reason.TRUNCATED) from None
+        raise
+
+
+def rows_of_other_cuts(folder: Path, name: ShardName, pending: Sequence[Item[str]]) -> Iterator[list[Row]]:
+    """Rows for ``pending`` out of files that were cut into another number of shards, so that a new number costs no request.
+
+    Args:
+        folder: The work folder.
+        name: The shard that is worked on; files of its own cut are not read.
+        pending: What is needed.
+    """
+    needed = {item.key: item.made_from for item in pending}
+    for path in sorted(folder.glob("*-of-*.parquet")) if needed else []:
+        if path.stem.endswith(f"-of-{name.total:04d}"):
+            continue
+        try:
+            known = read_table(PHOTO_SHARD, path, ["photo_id", "made_from", "status"]).to_pylist()
+        except CorruptDataError as error:
+            _LOG.warning("not taken over: %s", error)
+            continue
+        good = [row["photo_id"] for row in known if needed.get(row["photo_id"]) == row["made_from"] and not Reason(row["status"]).transient]
+        yield from _rows(path, good)
+
+
+def _rows(path: Path, photo_ids: list[str]) -> Iterator[list[Row]]:
+    """The rows of some photos of a file, few at a time, since each holds a picture."""
+    if not photo_ids:
+        return
+    wanted = pa.array(photo_ids, pa.string())
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+            rows = batch.filter(pc.is_in(batch.column("photo_id"), wanted)).to_pylist()
+            if rows:
+                yield rows
+
+
+class _Intake:
+    """Turns results into rows, and counts what failed."""
+
+    def __init__(self, store: ShardStore, items: dict[str, Item[str]], journal: Journal) -> None:
+        self._store, self._items, self._journal = store, items, journal
+        self._passing: list[Row] = []
+        self._failed: defaultdict[Reason, list[str]] = defaultdict(list)
+
+    def keep(self, result: Fetched[Photo]) -> None:
+        """Writes a result down, unless it may be another one next time."""
+        item = self._items[result.request.key]
+        reason = Reason.OK if result.error is None else result.error.reason
+        row = _row(item, result.value, result.error)
+        if reason.transient:
+            self._passing.append(row)
+        else:
+            self._store.add([row])
+        if result.error is not None:
+            self._failed[reason].append(item.key)
+            _LOG.debug("%s: %s", item.key, result.error)
+        self._journal.note(key=item.key, status=reason.value, attempts=result.trace.attempts, seconds=round(result.trace.seconds, 3))
+
+    def close(self) -> None:
+        """Writes down what failed for passing reasons, and says what failed."""
+        if self._passing:
+            self._store.add(sorted(self._passing, key=lambda row: str(row["photo_id"])))
+        for reason, keys in sorted(self._failed.items()):
+            again = "; 'skygraft retry-failed' asks again" if reason.transient else ""
+            _LOG.warning("%s: %d photos, such as %s%s", reason, len(keys), ", ".join(sorted(keys)[:_EXAMPLES]), again)
+
+
+def _row(item: Item[str], photo: Photo | None, error: ItemError | None) -> Row:
+    row: Row = {"photo_id": item.key, "made_from": item.made_from, "status": Reason.OK.value}
+    if error is not None:
+        return row | {"status": error.reason.value, "detail": error.detail}
+    assert photo is not None, "a result has a value or an error"
+    facts = photo.facts
+    return row | {
+        "sha256": facts.sha256,
+        "phash": facts.phash,
+        "width": facts.width,
+        "height": facts.height,
+        "image": photo.image,
+    }

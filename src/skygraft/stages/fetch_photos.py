@@ -1,0 +1,103 @@
+"""The photos' bytes, in shards."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+
+from skygraft.config.model import Config, nearest
+from skygraft.config.photos import Photos
+from skygraft.core.errors import ConfigError, SuccessRateError
+from skygraft.core.http import HttpClient
+from skygraft.core.identity import digest
+from skygraft.core.schemas import PHOTO_SHARD, PHOTOS
+from skygraft.core.shards import Item, ShardName, ShardStore
+from skygraft.core.tables import read_table
+from skygraft.ground.download import Terms, fetch_shard, items_by_shard, rows_of_other_cuts
+from skygraft.stages import identities
+from skygraft.stages.layout import Layout
+from skygraft.stages.network import http_client
+from skygraft.stages.services import services
+
+_LOG = logging.getLogger(__name__)
+
+
+def run(config: Config, *, photos: str, shard: int | None = None) -> None:
+    """Fetches one shard of a photo source, or all of them one after the other.
+
+    Args:
+        config: The configuration.
+        photos: Name of the photo source.
+        shard: Which shard, from 0; None for all.
+
+    Raises:
+        ConfigError: There is no such source or shard, or the data folder has another identity.
+        CorruptDataError: The table of photos is missing or broken.
+        EndpointError: The photo service is dead, or asks for too long a pause.
+        SuccessRateError: A shard has fewer good photos than demanded; the others were made.
+    """
+    total = _section(config, photos).shards
+    if shard is not None and not 0 <= shard < total:
+        raise ConfigError(f"There is no shard {shard} of {photos}: they go from 0 to {total - 1}.")
+    fetch(config, photos, range(total) if shard is None else [shard], retry_transient=False)
+
+
+def fetch(config: Config, photos: str, shards: range | list[int], *, retry_transient: bool) -> None:
+    """Fetches some shards; as :func:`run`.
+
+    Args:
+        config: The configuration.
+        photos: Name of the photo source.
+        shards: Which shards.
+        retry_transient: Whether photos that failed for a passing reason are asked for again.
+    """
+    section, layout = _section(config, photos), Layout(config)
+    identity = identities.photos_identity(config, photos)
+    identities.claim(layout.photo_shard(photos, 0).parent, identity)
+    items = items_by_shard(_photos(layout.photos(photos)), section.shards)
+    terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient)
+    failures: list[SuccessRateError] = []
+    with services(config), http_client(section.network, config.seed) as client:
+        for number in shards:
+            try:
+                _fetch(config, photos, number, items[number], client, terms)
+            except SuccessRateError as error:
+                _LOG.error("%s", error)
+                failures.append(error)
+    if failures:
+        raise failures[0] if len(failures) == 1 else SuccessRateError("\n".join(str(error) for error in failures))
+
+
+def work_folder(config: Config, photos: str) -> Path:
+    """Where a source's finished rows are kept.
+
+    Its name holds what else than its address changes a photo's row. Which photos are chosen and how many shards they are spread over is no
+    part of it: a row that is there serves any choice.
+    """
+    own = {"world": identities.world_identity(config), "max_pixels": _section(config, photos).max_pixels}
+    return Layout(config).work("fetch_photos", photos, digest(own))
+
+
+def _fetch(config: Config, photos: str, number: int, items: list[Item[str]], client: HttpClient, terms: Terms) -> None:
+    layout, folder = Layout(config), work_folder(config, photos)
+    name = ShardName(number, _section(config, photos).shards)
+    target = layout.photo_shard(photos, number)
+    meta = identities.meta(config, identities.photos_identity(config, photos))
+    store = ShardStore(folder, name, PHOTO_SHARD, target, meta)
+    with store.open():
+        for rows in rows_of_other_cuts(folder, name, store.pending(items)):
+            store.add(rows)
+    summary = fetch_shard(store, items, client, folder / f"{name}.journal.jsonl", terms)
+    _LOG.info("photos=%s %s", target, summary)
+
+
+def _section(config: Config, photos: str) -> Photos:
+    if photos not in config.photos:
+        raise ConfigError(f"photos: there is no {photos!r}; {nearest(photos, config.photos)}")
+    return config.photos[photos]
+
+
+def _photos(path: Path) -> pa.Table:
+    return read_table(PHOTOS, path, ["photo_id", "url"])

@@ -1,0 +1,84 @@
+"""From a published LUCAS table to the table of photos."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from skygraft.config.model import Config, nearest
+from skygraft.config.photos import LucasPhotos
+from skygraft.core.downloads import Check, download, mirror_source
+from skygraft.core.errors import ConfigError, CorruptDataError
+from skygraft.core.identity import digest
+from skygraft.core.schemas import PHOTOS
+from skygraft.core.tables import write_table
+from skygraft.ground.lucas import Selection, photos_table
+from skygraft.stages import identities
+from skygraft.stages.layout import Layout
+from skygraft.stages.network import http_client
+from skygraft.stages.services import services
+
+DATASET = "lucas"
+_HEAD = 1 << 16
+_LOG = logging.getLogger(__name__)
+
+
+def table_source(config: Config, photos: str) -> str:
+    """Where a source's LUCAS table is taken from: a path of the mirror, or a URL."""
+    section = config.photos[photos]
+    folder = section.harmonised_url if section.layout == "harmonised" else section.table_url
+    return mirror_source(config.mirror, DATASET, section.file, f"{folder.rstrip('/')}/{section.file}")
+
+
+def run(config: Config, *, photos: str) -> None:
+    """Reads a LUCAS table into the table of photos.
+
+    Args:
+        config: The configuration.
+        photos: Name of the photo source.
+
+    Raises:
+        ConfigError: There is no such source, the table lacks a column, no photo is left, or the data folder has another identity.
+        CorruptDataError: The table cannot be read to its end.
+        ItemError: It cannot be downloaded.
+    """
+    if photos not in config.photos:
+        raise ConfigError(f"photos: there is no {photos!r}; {nearest(photos, config.photos)}")
+    layout, section = Layout(config), config.photos[photos]
+    identity = identities.photos_identity(config, photos)
+    identities.claim(layout.photo_shard(photos, 0).parent, identity)
+    path = _table(config, photos)
+    selection = Selection(section.years, section.directions, section.max_obs_dist_m, section.in_situ_only)
+    table = photos_table(path, section.layout, selection, section.photos_url)
+    if table.num_rows == 0:
+        raise ConfigError(
+            f"{path} has no photo that photos.{photos} asks for: years {list(section.years)}, directions {list(section.directions)}, "
+            f"max_obs_dist_m {section.max_obs_dist_m}, in_situ_only {section.in_situ_only}. Loosen one of them."
+        )
+    write_table(PHOTOS, table, layout.photos(photos), meta=identities.meta(config, identity))
+    _LOG.info("photos=%s rows=%d", layout.photos(photos), table.num_rows)
+
+
+def _table(config: Config, photos: str) -> Path:
+    """The table's file: in the mirror as it lies, else downloaded into the work folder, where a forced run finds it again."""
+    source = table_source(config, photos)
+    if "://" not in source:
+        return Path(source)
+    section: LucasPhotos = config.photos[photos]
+    origin = digest({"source": source, "world": identities.world_identity(config)})
+    target = Layout(config).work("ingest_lucas", photos, origin) / section.file
+    with services(config), http_client(section.network.model_copy(update={"max_bytes": 1 << 40}), config.seed) as client:
+        download(source, target, client=client, check=Check(validate=_require_table))
+    return target
+
+
+def _require_table(path: Path) -> None:
+    """Raises CorruptDataError where a page came instead of a table; packed tables are seen through by their reader."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD).lower()
+    packed = head.startswith((b"pk\x03\x04", b"\x1f\x8b", b"sqlite format 3"))
+    if not packed and b"point_id" not in head.partition(b"\n")[0]:
+        raise CorruptDataError(
+            f"{path.name.removeprefix('.partial-')} as downloaded is no LUCAS table: its first line has no POINT_ID. The address may have "
+            "moved: set table_url and file, or put the table into a mirror."
+        )
