@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import signal
 import subprocess
@@ -11,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from tests.tiny_clip import PREPROCESS, tiny_model
 
 from skygraft.config.runs import Augmentation, Cosine, Optimiser, PooledInfoNCE, Run, Temperature
@@ -167,6 +167,6 @@ def test_the_rate_rises_linearly_and_falls_in_one_cosine() -> None:
     assert rates[:9] == pytest.approx([(step + 1) / 10 for step in range(9)])
     assert max(rates) == pytest.approx(1.0)
     falling = rates[rates.index(max(rates)) :]
-    assert all(a > b for a, b in zip(falling, falling[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(falling))
     assert 0 < rates[-1] < 2e-3
     assert rates[55] == pytest.approx(0.5, abs=0.02)
