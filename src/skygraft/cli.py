@@ -212,16 +212,19 @@ def run(
 
     Example: `skygraft run --cores 8`
     """
-    _stage("run_workflow", configfile, targets=targets or [], cores=cores, configfile=configfile)
+    _stage("run_workflow", configfile, targets=targets or [], cores=cores, file=configfile)
 
 
 @app.command(rich_help_panel=PEOPLE)
-def check(configfile: ConfigFile = None) -> None:
+def check(
+    configfile: ConfigFile = None,
+    mirror: Annotated[str | None, typer.Option(help="Folder or URL prefix in place of public downloads.")] = None,
+) -> None:
     """Say what a run will need before it starts: keys, weights, archives, terms, requests, bytes, jobs.
 
     Example: `skygraft check --configfile workflow/configs/igarss.yaml`
     """
-    _stage("check", configfile)
+    _stage("check", configfile, mirror=mirror)
 
 
 @app.command(rich_help_panel=PEOPLE)

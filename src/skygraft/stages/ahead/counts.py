@@ -1,0 +1,119 @@
+"""How many points, photos, tiles, searches and scenes a run has: counted where a table is there, else from published figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import shapely
+
+from skygraft.config.imagery import Sentinel2
+from skygraft.config.model import Config
+from skygraft.config.photos import LucasPhotos
+from skygraft.core.schemas import PHOTOS, SCENES, TILES
+from skygraft.core.tables import read_table
+from skygraft.geo.ordering import squares
+from skygraft.geo.utm import to_utm, utm_epsg
+from skygraft.imagery.queries import queries_for
+from skygraft.stages.layout import Layout
+
+# IGARSS'24: LUCAS 2018 has about 235,000 points with some 900,000 photos in four directions.
+PUBLISHED_POINTS, PUBLISHED_PHOTOS = 235_000, 900_000
+# Observations by survey (d'Andrimont et al. 2020, table 1): an upper bound for surveys other than 2018.
+_OBSERVATIONS = {2006: 168_401, 2009: 234_623, 2012: 270_272, 2015: 340_143, 2018: PUBLISHED_POINTS, 2022: 340_000}
+_TOPSOIL_POINTS = 18_984
+# Of 18,984 real points of 2018, which lie in 692 pieces of 100 km squares, 2,360 pairs of piece and month; more points fill more months.
+_SQUARES, _MONTHS_OF_A_SQUARE = 760, 5.5
+# Scenes under the cloud limit that are the nearest to some tile, in a square's month.
+SCENES_A_SEARCH = 4
+
+
+@dataclass(frozen=True)
+class PhotoCount:
+    """A photo source: its places, its photos, and how they were counted."""
+
+    points: int
+    photos: int
+    counted: str
+
+
+@dataclass(frozen=True)
+class ImageryCount:
+    """An imagery: its tiles, the catalogue searches and the scenes that will be read, and how they were counted."""
+
+    tiles: int
+    searches: int
+    scenes: int
+    counted: str
+
+
+def count_photos(config: Config, photos: str) -> PhotoCount:
+    """Counts a photo source's table, or says what is to be expected of it."""
+    path = Layout(config).photos(photos)
+    if path.exists():
+        table = read_table(PHOTOS, path, ["location_id"])
+        return PhotoCount(pc.count_distinct(table.column(0)).as_py(), table.num_rows, f"counted in {path}")
+    section = config.photos[photos]
+    share = len(set(section.directions) & set("NESW")) / 4 + ("P" in section.directions) / 4
+    if config.world is not None:
+        return PhotoCount(config.world.points, round(config.world.points * 4 * share), "the world's points, four photos each")
+    points, source = _published_points(section)
+    return PhotoCount(points, round(points * PUBLISHED_PHOTOS / PUBLISHED_POINTS * share), source)
+
+
+def _published_points(section: LucasPhotos) -> tuple[int, str]:
+    if section.layout == "topsoil":
+        return _TOPSOIL_POINTS, "published: the topsoil module of 2018"
+    points = sum(_OBSERVATIONS.get(year, max(_OBSERVATIONS.values())) for year in section.years)
+    years = ", ".join(map(str, section.years))
+    return points, f"published figures for {years}; counted once ingest_lucas has run"
+
+
+def count_imagery(config: Config, imagery: str) -> ImageryCount:
+    """Counts an imagery's tiles and searches in the plan's table, else in its photos' tables, else from published figures."""
+    layout, section = Layout(config), config.imagery[imagery]
+    tiles_path, scenes_path = layout.tiles(section.plan), layout.scenes(imagery)
+    if tiles_path.exists():
+        tiles = read_table(TILES, tiles_path, ["geometry", "crs", "x", "y", "target_date"])
+        searches = len(queries_for(tiles, section.months_either_side))
+        scenes, how = searches * SCENES_A_SEARCH, f"tiles and searches counted in {tiles_path}"
+        if scenes_path.exists():
+            read_table(SCENES, scenes_path, ["scene_id"])
+            scenes = min(scenes, pq.read_metadata(scenes_path).num_rows)
+            how += f", scenes at most those of {scenes_path}"
+        return ImageryCount(tiles.num_rows, searches, scenes, how)
+    names = config.plans[section.plan].photos
+    points = sum(count_photos(config, name).points for name in names)
+    paths = [layout.photos(name) for name in names]
+    if all(path.exists() for path in paths):
+        searches = sum(_square_months(path, section) for path in paths)
+        how = "one tile a place; searches counted from the photos' places and days"
+        return ImageryCount(points, searches, searches * SCENES_A_SEARCH, how)
+    months = _MONTHS_OF_A_SQUARE + 2 * section.months_either_side
+    # A small world lies in one corner of a zone.
+    searches = round(_SQUARES * months) if config.world is None else round(4 * months)
+    how = f"one tile a place; {searches:,} pairs of 100 km square and month assumed"
+    return ImageryCount(points, searches, searches * SCENES_A_SEARCH, how)
+
+
+def _square_months(path: Path, section: Sentinel2) -> int:
+    """Pairs of 100 km square and month that the photos of a table ask for."""
+    table = read_table(PHOTOS, path, ["location_id", "geometry", "captured_at"])
+    _, first = np.unique(table.column("location_id").to_numpy(zero_copy_only=False), return_index=True)
+    table = table.take(first)
+    table = table.filter(pc.is_valid(table.column("captured_at")))
+    points = shapely.from_wkb(table.column("geometry").to_numpy(zero_copy_only=False))
+    lon, lat = shapely.get_x(points), shapely.get_y(points)
+    months = pc.add(pc.multiply(pc.year(table.column("captured_at")), 12), pc.month(table.column("captured_at"))).to_numpy()
+    epsg = utm_epsg(lon, lat)
+    found: set[tuple[int, ...]] = set()
+    for zone in np.unique(epsg):
+        here = epsg == zone
+        column, row = squares(*to_utm(lon[here], lat[here], int(zone)))
+        for shift in range(-section.months_either_side, section.months_either_side + 1):
+            keys = np.stack([np.full(len(column), zone), column, row, months[here] + shift], axis=1)
+            found.update(map(tuple, np.unique(keys, axis=0).tolist()))
+    return len(found)

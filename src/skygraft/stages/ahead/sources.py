@@ -1,0 +1,169 @@
+"""What a run takes from outside: keys, weights, tables, archives, and the terms they come with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from skygraft.config.encoders import Encoder
+from skygraft.config.model import Config
+from skygraft.core.downloads import mirror_source
+from skygraft.stages.ahead import rates, registry
+from skygraft.stages.layout import Layout
+
+LUCAS = "lucas"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key in the environment."""
+
+    name: str
+    use: str
+    needed: bool
+
+    @property
+    def present(self) -> bool:
+        """Whether it is set; its value is never looked at."""
+        return bool(os.environ.get(self.name))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or folder that a run takes from outside.
+
+    Args:
+        name: What it is.
+        place: Where it comes from.
+        size: Bytes, about; none: small or unknown.
+        there: Whether it is at hand.
+        remedy: What to do where it cannot be had by itself; none: the run fetches or makes it.
+    """
+
+    name: str
+    place: str
+    size: int | None
+    there: bool
+    remedy: str | None = None
+
+
+@dataclass(frozen=True)
+class Term:
+    """Terms that bind whoever uses a source."""
+
+    source: str
+    terms: str
+
+
+def keys(config: Config) -> Iterator[Key]:
+    """The keys that the run's services know."""
+    if config.world is not None:
+        return
+    if any(section.catalogue == "planetary_computer" for section in config.imagery.values()):
+        yield Key("PC_SDK_SUBSCRIPTION_KEY", "Planetary Computer: higher limits; it works without", needed=False)
+    if any(_names_hub(encoder) for encoder in config.encoders.values()):
+        yield Key("HF_TOKEN", "the weights' hub: higher limits, gated models; public ones work without", needed=False)
+
+
+def sources(config: Config) -> Iterator[Source]:
+    """Weights, tables, archives and models of other configurations."""
+    layout = Layout(config)
+    for name, encoder in config.encoders.items():
+        yield _weights(f"encoder {name}", encoder, layout.encoder_files(name))
+    for name, section in config.photos.items():
+        if config.world is None:
+            folder = section.harmonised_url if section.layout == "harmonised" else section.table_url
+            place = mirror_source(config.mirror, LUCAS, section.file, f"{folder.rstrip('/')}/{section.file}")
+            yield _file(f"LUCAS table of photos.{name}", place, layout.photos(name), None)
+    for name, benchmark in config.benchmarks.items():
+        for path in layout.benchmark_files(name) if config.world is None else []:
+            place = mirror_source(config.mirror, benchmark.dataset, path.name, benchmark.url + path.name)
+            archive = path.name == benchmark.file
+            if not archive and config.mirror is None and not path.exists():
+                remedy = f"no public service has it: set mirror to a folder that holds {benchmark.dataset}/{path.name}"
+                yield Source(f"split list of benchmarks.{name}", "a mirror alone", None, False, remedy)
+            else:
+                yield _file(f"benchmarks.{name}", place, path, rates.EUROSAT_BYTES if archive else None)
+    for name, model in config.foreign_folders().items():
+        there = Path(model.folder, "open_clip_config.json").exists()
+        yield Source(f"model {name}", model.folder, None, there, None if there else f"make it with '{model.made_by}'")
+
+
+def terms(config: Config) -> Iterator[Term]:
+    """What binds whoever uses the sources of this configuration."""
+    if config.world is not None:
+        yield Term("the embedded world", "drawn here; no one's data. Its numbers say nothing about real ground.")
+        return
+    if config.photos:
+        yield Term(
+            "LUCAS table and photos",
+            "European Union, Eurostat and JRC: reuse with acknowledgement (CC BY 4.0). Photos may show people, cars and houses: do not "
+            "publish those that do.",
+        )
+    if config.imagery:
+        yield Term(
+            "Sentinel-2", "free and open under the Copernicus Sentinel terms: say 'contains modified Copernicus Sentinel data [year]'"
+        )
+    if any(section.catalogue == "planetary_computer" for section in config.imagery.values()):
+        yield Term("Planetary Computer", "Microsoft's terms of use; limits on requests, no promise of service")
+    if any(section.catalogue == "earth_search" for section in config.imagery.values()):
+        yield Term("Earth Search", "a free service of Element 84 on open data; no promise of service")
+    if any(encoder.weights == "openai" for encoder in config.encoders.values()):
+        yield Term(
+            "OpenAI's CLIP weights",
+            "MIT licence. Its model card puts deployed use, surveillance and face recognition out of bounds, and use in other languages "
+            "than English; trained encoders take over its biases.",
+        )
+    elif any(_names_hub(encoder) for encoder in config.encoders.values()):
+        yield Term("weights of the hub", "each has a licence and a model card of its own: read them on its page")
+    if config.benchmarks:
+        yield Term("EuroSAT", "MIT licence; made from Copernicus Sentinel data; cite Helber et al. 2019")
+
+
+def _names_hub(encoder: Encoder) -> bool:
+    tag = encoder.weights is not None and not _is_file(encoder.weights)
+    return encoder.model.startswith("hf-hub:") or (tag and not encoder.model.startswith("local-dir:"))
+
+
+def _is_file(weights: str) -> bool:
+    return Path(weights).suffix != "" or "/" in weights
+
+
+def _weights(name: str, encoder: Encoder, made: list[Path]) -> Source:
+    size = rates.weights_bytes(encoder.model)
+    if encoder.model.startswith("local-dir:"):
+        folder = Path(encoder.model.removeprefix("local-dir:")).expanduser()
+        there = (folder / "open_clip_config.json").exists()
+        if made:
+            return Source(name, f"{folder}, made by train_teacher", size, there)
+        remedy = None if there else f"there is no model in {folder}: put it there, or mend encoders.*.model"
+        return Source(name, str(folder), size, there, remedy)
+    if encoder.model.startswith("hf-hub:"):
+        hub = registry.Published(encoder.model.removeprefix("hf-hub:"), None)
+        return Source(name, str(hub), size, hub.cached())
+    return _architecture(name, encoder, size)
+
+
+def _architecture(name: str, encoder: Encoder, size: int) -> Source:
+    known = registry.architectures()
+    if encoder.model not in known:
+        return Source(name, encoder.model, None, False, f"open_clip knows no architecture {encoder.model!r}")
+    if encoder.weights is None:
+        return Source(name, f"{encoder.model} with random weights", None, True)
+    if _is_file(encoder.weights):
+        there = Path(encoder.weights).expanduser().is_file()
+        return Source(name, encoder.weights, size, there, None if there else f"there is no file {encoder.weights}")
+    tag = registry.published(encoder.model, encoder.weights)
+    if tag is None:
+        listed = ", ".join(registry.tags(encoder.model)) or "none"
+        return Source(name, f"{encoder.model}, {encoder.weights}", None, False, f"open_clip has no such tag; it has: {listed}")
+    return Source(f"{name}: {encoder.model}, {encoder.weights}", str(tag), size, tag.cached())
+
+
+def _file(name: str, place: str, target: Path, size: int | None) -> Source:
+    """A file that the run fetches; a mirror on this machine must have it, unless it was fetched before."""
+    local = "://" not in place
+    there = target.exists() or (local and Path(place).is_file())
+    return Source(name, place, size, there, f"the mirror lacks {place}" if local and not there else None)
