@@ -1,0 +1,40 @@
+"""Captions of photos: the words that the teacher learns from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skygraft.world.backdrop import Day
+from skygraft.world.classes import CLASSES, variant_of
+
+FRAMES = (
+    "a photo of {}",
+    "{}",
+    "a picture of {}",
+    "{} seen from the ground",
+    "a ground photo of {}",
+    "there is {} here",
+)
+WEATHER = {
+    "clear": ("under a blue sky", "on a sunny day"),
+    "cloudy": ("under a cloudy sky", "with clouds"),
+    "overcast": ("under a grey sky", "on an overcast day"),
+    "evening": ("at sunset", "in the evening"),
+    "hazy": ("in haze", "on a hazy day"),
+}
+SEASONS = ("in winter", "in spring", "in summer", "in autumn")
+OWN_NAME = 0.4
+"""Share of captions that use the class's own name; without them the prompts' words stay strange to the teacher."""
+
+
+def caption(variant: str, day: Day, rng: np.random.Generator) -> str:
+    """Word one caption of a photo of a variant on a day."""
+    cover, kind = variant_of(variant)
+    words = CLASSES[cover].phrases if rng.random() < OWN_NAME else kind.words
+    text = FRAMES[int(rng.integers(len(FRAMES)))].format(words[int(rng.integers(len(words)))])
+    extra = rng.random()
+    if extra < 0.4:
+        return f"{text} {WEATHER[day.sky][int(rng.integers(2))]}"
+    if extra < 0.5:
+        return f"{text} {SEASONS[day.month % 12 // 3]}"
+    return text
