@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from skygraft.imagery.tiff import Layout, corrupt
 
+_PLACE = struct.Struct("9d")
 _NONE, _DEFLATE, _OLD_DEFLATE = 1, 8, 32946
 _NO_PREDICTOR, _HORIZONTAL = 1, 2
 
@@ -44,8 +45,9 @@ def decode(data: bytes, layout: Layout, block: int) -> NDArray[np.generic]:
     samples = np.frombuffer(data[:length], layout.dtype).reshape(shape)
     native = samples.astype(layout.dtype.newbyteorder("="), copy=False)
     if layout.predictor == _HORIZONTAL:
-        # Each sample is stored as its difference from the one before, modulo the sample's size.
-        return np.add.accumulate(native, axis=1, dtype=native.dtype)
+        # Each sample is stored as its difference from the one before, as whole numbers modulo the sample's size.
+        whole = native.view(f"u{layout.dtype.itemsize}")
+        return np.add.accumulate(whole, axis=1, dtype=whole.dtype).view(native.dtype)
     return native
 
 
@@ -70,7 +72,11 @@ def _one_block_file(data: bytes, layout: Layout, shape: tuple[int, int]) -> byte
     bits = layout.dtype.itemsize * 8
     entries = [(256, columns), (257, rows), (258, bits), (259, layout.compression), (262, 1), (277, 1)]
     entries += [(317, layout.predictor), (322, columns), (323, rows), (324, 0), (325, len(data)), (339, kind)]
-    start = 8 + 2 + 12 * len(entries) + 4
+    place_at = 8 + 2 + 12 * (len(entries) + 2) + 4
+    start = place_at + _PLACE.size
     directory = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, start if tag == 324 else value) for tag, value in entries)
-    head = (b"MM" if order == ">" else b"II") + struct.pack(f"{order}HI", 42, 8) + struct.pack(f"{order}H", len(entries))
-    return head + directory + struct.pack(f"{order}I", 0) + data
+    # A place on the ground, any, or GDAL warns that there is none.
+    directory += struct.pack(f"{order}HHII", 33550, 12, 3, place_at) + struct.pack(f"{order}HHII", 33922, 12, 6, place_at + 24)
+    place = struct.pack(f"{order}9d", 1, 1, 0, 0, 0, 0, 0, 0, 0)
+    head = (b"MM" if order == ">" else b"II") + struct.pack(f"{order}HIH", 42, 8, len(entries) + 2)
+    return head + directory + struct.pack(f"{order}I", 0) + place + data

@@ -24,7 +24,7 @@ from skygraft.imagery.scenes import SCL
 from skygraft.imagery.sentinel2 import Scene, Taken, take_tiles
 
 _LOG = logging.getLogger(__name__)
-_BATCH = 32
+_BATCH = 128
 _ROW_OF_BLOCKS_M = 5120.0
 Row = dict[str, Any]
 Outcome = list[Taken] | BaseException | None

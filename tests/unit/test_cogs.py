@@ -1,0 +1,187 @@
+"""Our reading of TIFF files against rasterio's: layouts, codecs, windows, and files that are broken."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+from rasterio.windows import Window as RasterioWindow
+
+from skygraft.core.errors import PermanentItemError, Reason
+from skygraft.imagery.cogs import Cog, FileSource, Window, spans
+from skygraft.imagery.tiff import read_layout
+
+CASES: dict[str, dict[str, Any]] = {
+    "cog-deflate": {"driver": "COG", "compress": "DEFLATE", "predictor": 2, "blocksize": 128},
+    "cog-plain-deflate": {"driver": "COG", "compress": "DEFLATE", "blocksize": 256},
+    "cog-uncompressed": {"driver": "COG", "compress": "NONE", "blocksize": 128},
+    "cog-lzw": {"driver": "COG", "compress": "LZW", "predictor": 2, "blocksize": 128},
+    "cog-zstd": {"driver": "COG", "compress": "ZSTD", "blocksize": 128},
+    "bigtiff": {"driver": "COG", "compress": "DEFLATE", "blocksize": 128, "BIGTIFF": "YES"},
+    "tiled": {"driver": "GTiff", "tiled": True, "blockxsize": 64, "blockysize": 128, "compress": "DEFLATE", "predictor": 2},
+    "strips": {"driver": "GTiff", "compress": "DEFLATE", "blockysize": 7},
+    "big-endian": {
+        "driver": "GTiff",
+        "tiled": True,
+        "blockxsize": 64,
+        "blockysize": 64,
+        "compress": "DEFLATE",
+        "predictor": 2,
+        "ENDIANNESS": "BIG",
+    },
+    "sparse": {"driver": "GTiff", "tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "DEFLATE", "SPARSE_OK": "TRUE"},
+}
+
+
+class CountedSource(FileSource):
+    """A file that remembers what was read of it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        object.__setattr__(self, "reads", [])
+
+    def read(self, first: int, length: int) -> bytes:
+        self.reads.append((first, length))  # type: ignore[attr-defined]
+        return super().read(first, length)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+def write(path: Path, dtype: str = "uint16", shape: tuple[int, int] = (700, 530), **profile: Any) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 200 if dtype == "uint8" else 4000, shape).astype(dtype)
+    if "SPARSE_OK" in profile:
+        array[:256, :256] = 0
+    grid = {
+        "height": shape[0],
+        "width": shape[1],
+        "count": 1,
+        "dtype": dtype,
+        "crs": "EPSG:32631",
+        "transform": from_origin(5e5, 5e6, 10, 10),
+    }
+    with rasterio.open(path, "w", **grid, **profile) as dataset:
+        if "SPARSE_OK" in profile:
+            for row in range(0, shape[0], 64):
+                for column in range(0, shape[1], 64):
+                    part = array[row : row + 64, column : column + 64]
+                    if part.any():
+                        dataset.write(part, 1, window=RasterioWindow(column, row, part.shape[1], part.shape[0]))
+        else:
+            dataset.write(array, 1)
+    return array
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint8", "float32"])
+@pytest.mark.parametrize("case", CASES)
+def test_windows_equal_the_files_pixels(case: str, dtype: str, tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    path = tmp_path / "x.tif"
+    array = write(path, dtype, **CASES[case])
+    with rasterio.open(path) as dataset:
+        assert np.array_equal(dataset.read(1), array)
+        cog = Cog(FileSource(path), pool)
+        assert (cog.layout.width, cog.layout.height) == (dataset.width, dataset.height)
+        assert (cog.layout.west, cog.layout.north, cog.layout.pixel_m) == (5e5, 5e6, 10.0)
+        assert (cog.layout.block_height, cog.layout.block_width) == dataset.block_shapes[0]
+    windows = [Window(0, 0, 700, 530), Window(699, 529, 1, 1), Window(100, 60, 200, 300), Window(127, 127, 2, 2), Window(650, 0, 50, 530)]
+    for window, pixels in zip(windows, cog.read(windows), strict=True):
+        expected = array[window.row : window.row + window.height, window.column : window.column + window.width]
+        assert pixels.dtype == expected.dtype and np.array_equal(pixels, expected)
+
+
+def test_a_cog_is_opened_by_one_read_and_each_block_is_read_once(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    path = tmp_path / "x.tif"
+    write(path, shape=(2048, 2048), driver="COG", compress="DEFLATE", predictor=2, blocksize=256)
+    source = CountedSource(path)
+    cog = Cog(source, pool)
+    rng = np.random.default_rng(1)
+    windows = [Window(int(row), int(column), 100, 100) for row, column in rng.integers(0, 1948, (80, 2))]
+    cog.read(windows)
+    cog.read(windows)
+    reads = source.reads  # type: ignore[attr-defined]
+    assert reads[0] == (0, 32768) and len(reads) < 20
+    ends = sorted((first, first + length) for first, length in reads[1:])
+    overlap = sum(max(0, before[1] - after[0]) for before, after in itertools.pairwise(ends))
+    assert overlap == 0
+
+
+def test_spans_join_near_blocks_hold_each_once_and_stay_small(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    write(path, shape=(2048, 2048), driver="COG", compress="NONE", blocksize=256)
+    layout = read_layout(FileSource(path).read)
+    wanted = [0, 1, 2, 9, 40, 63]
+    found = list(spans(layout, wanted))
+    assert sorted(block for span in found for block, _, _ in span.blocks) == wanted
+    assert [[block for block, _, _ in span.blocks] for span in found] == [[0, 1, 2], [9], [40], [63]]
+    everything = list(spans(layout, range(64)))
+    assert len(everything) == 2 and all(span.length <= 8 << 20 for span in everything)
+
+
+def test_a_window_outside_is_refused(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    path = tmp_path / "x.tif"
+    write(path, driver="COG")
+    for window in (Window(-1, 0, 2, 2), Window(0, 0, 701, 2), Window(0, 530, 1, 1)):
+        with pytest.raises(ValueError, match="outside"):
+            Cog(FileSource(path), pool).read([window])
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"\n <html>", "a web page"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(64), "something else"),
+        (b"II*\x00" + struct.pack("<I", 8) + bytes(8), "header makes no sense"),
+        (b"II*\x00" + struct.pack("<I", 10_000_000) + bytes(64), "ends inside its header"),
+        (b"II*\x00" + struct.pack("<IH", 8, 400) + bytes(8), "ends inside its header"),
+    ],
+)
+def test_what_is_no_tiff_is_called_so(content: bytes, what: str, tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    path = tmp_path / "x.tif"
+    path.write_bytes(content)
+    with pytest.raises(PermanentItemError, match=what) as caught:
+        Cog(FileSource(path), pool).read([Window(0, 0, 1, 1)])
+    assert caught.value.reason is Reason.CORRUPT_SCENE
+
+
+def test_a_cut_file_and_a_broken_block_are_corrupt(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    whole = tmp_path / "whole.tif"
+    write(whole, driver="COG", compress="DEFLATE", blocksize=128)
+    data = whole.read_bytes()
+    layout = read_layout(FileSource(whole).read)
+    last = int(np.argmax(layout.offsets))
+    row, column = divmod(last, layout.blocks_across)
+    window = Window(row * 128, column * 128, 1, 1)
+    cut, broken = tmp_path / "cut.tif", tmp_path / "broken.tif"
+    cut.write_bytes(data[: int(layout.offsets[last]) + 10])
+    at = int(layout.offsets[last])
+    broken.write_bytes(data[:at] + bytes(20) + data[at + 20 :])
+    for path, what in ((cut, "it ends at byte"), (broken, "cannot be unpacked")):
+        with pytest.raises(PermanentItemError, match=what) as caught:
+            Cog(FileSource(path), pool).read([window])
+        assert caught.value.reason is Reason.CORRUPT_SCENE
+
+
+def test_several_samples_a_pixel_and_missing_files(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    path = tmp_path / "rgb.tif"
+    grid = {"height": 64, "width": 64, "count": 3, "dtype": "uint8", "crs": "EPSG:32631", "transform": from_origin(5e5, 5e6, 10, 10)}
+    with rasterio.open(path, "w", driver="GTiff", **grid) as dataset:
+        dataset.write(np.zeros((3, 64, 64), np.uint8))
+    with pytest.raises(PermanentItemError, match="3 samples"):
+        Cog(FileSource(path), pool).read([Window(0, 0, 1, 1)])
+    with pytest.raises(PermanentItemError) as caught:
+        Cog(FileSource(tmp_path / "absent.tif"), pool).read([Window(0, 0, 1, 1)])
+    assert caught.value.reason is Reason.NOT_FOUND
