@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import logging
 import socket
@@ -144,6 +145,23 @@ def test_a_slow_drip_ends_at_the_deadline() -> None:
         with pytest.raises(TransientError) as caught:
             http.get(server.url("/a"))
         assert server.count() == 1
+    assert caught.value.reason is Reason.TIMEOUT
+
+
+def test_headers_that_drip_end_at_the_deadline_too() -> None:
+    def drip_headers(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while True:
+                connection.sendall(b"x")
+                threading.Event().wait(0.02)
+
+    policy = HttpPolicy(attempts=3, deadline_s=0.5, read_timeout_s=5.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener, HttpClient(policy) as http:
+        threading.Thread(target=drip_headers, args=(listener,), daemon=True).start()
+        with pytest.raises(TransientError) as caught:
+            http.get(f"http://127.0.0.1:{listener.getsockname()[1]}/a")
     assert caught.value.reason is Reason.TIMEOUT
 
 

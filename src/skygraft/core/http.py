@@ -16,10 +16,10 @@ from typing import Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
-import requests.adapters
 import urllib3
 
 from skygraft.core.errors import Reason
+from skygraft.core.http_adapter import TimedAdapter, time_left
 from skygraft.core.http_errors import Problem, problem_of_exception, problem_of_status, public_url
 from skygraft.core.http_types import HttpPolicy, Request, Response, Sink, Trace
 from skygraft.core.limits import Clock, HostGate, HostLimits, Stopped, SystemClock
@@ -177,7 +177,10 @@ class HttpClient:
         left = until - self.clock.monotonic()
         timeout = (min(self.policy.connect_timeout_s, left), min(self.policy.read_timeout_s, left))
         try:
-            with closing(self._session.get(url, headers=headers, stream=True, timeout=timeout, allow_redirects=False)) as answer:
+            with (
+                time_left(left),
+                closing(self._session.get(url, headers=headers, stream=True, timeout=timeout, allow_redirects=False)) as answer,
+            ):
                 if answer.is_redirect:
                     return urljoin(url, answer.headers["Location"])
                 if not (answer.status_code == 200 or (answer.status_code == 206 and "Range" in headers)):
@@ -252,7 +255,7 @@ def _session(policy: HttpPolicy) -> requests.Session:
     # Cookies would make an answer depend on what was asked before.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     widest = max([policy.host.concurrency, *(limits.concurrency for limits in policy.hosts.values())])
-    adapter = requests.adapters.HTTPAdapter(pool_connections=32, pool_maxsize=widest, max_retries=0)
+    adapter = TimedAdapter(pool_connections=32, pool_maxsize=widest, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
