@@ -12,6 +12,7 @@ from typing import Any
 from skygraft.stages.ahead.rates import open_clip_folder
 
 _ALIAS = "_open_clip_tables"
+_READER = "safetensors.torch"
 _HUB_FILE = "open_clip_model.safetensors"
 
 
@@ -63,4 +64,11 @@ def _tables() -> ModuleType:
         package = ModuleType(_ALIAS)
         package.__path__ = [str(open_clip_folder())]
         sys.modules[_ALIAS] = package
-    return importlib.import_module(f"{_ALIAS}.pretrained")
+    if _READER in sys.modules:
+        return importlib.import_module(f"{_ALIAS}.pretrained")
+    # The module does without its reader of weights, which would import torch, where that cannot be imported.
+    sys.modules[_READER] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module(f"{_ALIAS}.pretrained")
+    finally:
+        del sys.modules[_READER]

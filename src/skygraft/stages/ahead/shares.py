@@ -55,8 +55,8 @@ def largest_shard(items: int, shards: int, hashed: bool) -> int:
 
 def propose_shards(items: int, item_bytes: int, hashed: bool) -> int:
     """The smallest number of shards whose largest has at most 5,000 items and 1 GB."""
-    shards = max(1, -(-items // MOST_ITEMS), -(-items * item_bytes // MOST_BYTES))
     # One item that exceeds the limit alone cannot be cut further.
+    shards = max(1, min(items, max(-(-items // MOST_ITEMS), -(-items * item_bytes // MOST_BYTES))))
     while shards < items and not _keeps(largest_shard(items, shards, hashed), item_bytes):
         shards += 1
     return shards

@@ -188,7 +188,8 @@ class Account:
             seconds=seconds,
             assumed=(
                 f"{windows.headers:,} headers, {windows.blocks:,} blocks of {self.line.block_px} px and "
-                f"{self.line.block_bytes // 1000} kB before neighbours share any, {tokens:,} SAS tokens; {self.tile_bytes(name) / 1000:g} kB a tile, uncompressed 16 bits"
+                f"{self.line.block_bytes // 1000} kB before neighbours share any, {tokens:,} SAS tokens; "
+                f"{self.tile_bytes(name) / 1000:g} kB a tile, uncompressed 16 bits"
             ),
         )  # fmt: skip
 
@@ -213,7 +214,7 @@ class Account:
             )  # fmt: skip
 
     def _benchmarks(self) -> Iterator[Work]:
-        for name, section in self.config.benchmarks.items():
+        for name in self.config.benchmarks:
             files = self.layout.benchmark_files(name)
             size = rates.EUROSAT_BYTES if self.config.world is None else self.config.world.chips * rates.WORLD_CHIP_BYTES
             yield Work(
