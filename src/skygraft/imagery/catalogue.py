@@ -1,6 +1,7 @@
 """Searching a STAC catalogue so that its bad days do no harm: real retries, an end to waiting, and pages that are checked.
 
-pystac-client's own default does not try a failed POST again, forgets a timeout on opening, and follows next links for ever.
+pystac-client's own default does not try a failed POST again, forgets a timeout on opening, follows next links for ever, and takes an
+answer that is no page at all for an empty one. Its search is used; its pages are read and checked here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import requests
 import urllib3
+from pystac import Link
 from pystac_client import Client
 from pystac_client.conformance import ConformanceClasses
 from pystac_client.exceptions import APIError
@@ -68,7 +70,7 @@ class Searcher:
         self._catalogue, self._network = catalogue, network
         self._url = url or catalogue.url
         self._assets = sorted(catalogue.assets[band] for band in bands)
-        self._idle: SimpleQueue[Client] = SimpleQueue()
+        self._idle: SimpleQueue[tuple[Client, StacApiIO]] = SimpleQueue()
 
     def search(self, query: Query) -> Items:
         """All items that answer a question, each once, in the catalogue's order.
@@ -92,16 +94,16 @@ class Searcher:
 
     def _materialised(self, query: Query) -> Items:
         """Reads all pages before anything is done with them: a listing left open for long dies on the server."""
-        client = self._client()
+        client, io = self._client()
         found: dict[str, dict[str, Any]] = {}
         followed: set[str] = set()
         barren = 0
-        for page in self._search(client, query).pages_as_dicts():
+        for page in _pages(io, self._search(client, query)):
             before = len(found)
             for item in page["features"]:
                 found.setdefault(str(item.get("id")), item)
             barren = barren + 1 if len(found) == before else 0
-            link = next((link for link in page.get("links", []) if link.get("rel") == "next"), None)
+            link = _next(page)
             fingerprint = json.dumps([link.get("href"), link.get("body")], sort_keys=True) if link else ""
             if link and (fingerprint in followed or barren >= _BARREN_PAGES):
                 if _matched(page) == len(found):
@@ -110,7 +112,7 @@ class Searcher:
                 raise TransientError(f"{self._url}: {what} ({query}); try again later.", Reason.SERVER_ERROR, what)
             followed.add(fingerprint)
         # A client whose search failed is dropped with its connections.
-        self._idle.put(client)
+        self._idle.put((client, io))
         return list(found.values())
 
     def _search(self, client: Client, query: Query) -> ItemSearch:
@@ -121,14 +123,32 @@ class Searcher:
             collections=[self._catalogue.collection], bbox=list(query.bbox), datetime=query.datetime, limit=_PAGE, fields=fields
         )
 
-    def _client(self) -> Client:
+    def _client(self) -> tuple[Client, StacApiIO]:
         """A client that nobody uses: its session is not made for several threads."""
         with contextlib.suppress(Empty):
             return self._idle.get_nowait()
         timeout = self._network.read_timeout_s
         io = StacApiIO(max_retries=_retry(self._network), timeout=timeout)
         # open() resets the timeout of the connection it is given: it must be told as well.
-        return Client.open(self._url, stac_io=io, timeout=timeout)
+        return Client.open(self._url, stac_io=io, timeout=timeout), io
+
+
+def _pages(io: StacApiIO, search: ItemSearch) -> Iterator[dict[str, Any]]:
+    """The pages of a search; an answer that is no page raises ValueError, an empty page does not end the listing."""
+    parameters = search.get_parameters()
+    page = io.read_json(search.url, method=search.method, parameters=parameters)
+    while True:
+        if not isinstance(page, dict) or not isinstance(page.get("features"), list):
+            raise ValueError("no FeatureCollection")
+        yield page
+        link = _next(page)
+        if link is None:
+            return
+        page = io.read_json(Link.from_dict(link), parameters=parameters)
+
+
+def _next(page: dict[str, Any]) -> dict[str, Any] | None:
+    return next((link for link in page.get("links", []) if link.get("rel") == "next"), None)
 
 
 def search_all(searcher: Searcher, queries: Iterable[Query], network: Network) -> Iterator[Searched]:
