@@ -254,6 +254,16 @@ def test_the_order_in_which_photos_come_changes_no_byte(place: Path, monkeypatch
     assert written[0] == written[1]
 
 
+def test_a_service_that_moved_is_not_asked_for_what_is_there(place: Path) -> None:
+    with scripted_server(SERVED) as server:
+        fetch_photos.run(prepared(server.base), photos="lucas")
+    with scripted_server(SERVED) as other:
+        fetch_photos.run(prepared(other.base), photos="lucas")
+        assert other.count() == 0
+    urls = read_table(PHOTOS, Path("data/photos/lucas.parquet"), ["url"]).column(0).to_pylist()
+    assert all(url.startswith("https://gisco-services.ec.europa.eu/lucas/photos/2018/AT/") for url in urls)
+
+
 def test_attempts_and_times_stand_in_the_journal() -> None:
     path, body = next(iter(GOOD.items()))
     with scripted_server({**SERVED, path: [status(500), ok(body)]}) as server:

@@ -27,7 +27,7 @@ pytestmark = [
 
 def test_the_two_rows_of_the_micro_data() -> None:
     path = MIRROR / "EU_2018_two_rows.csv"
-    found = photos_table(path, "microdata", IN_2018, SERVICE).to_pylist()
+    found = photos_table(path, "microdata", IN_2018).to_pylist()
     # 38863060 was interpreted in the office: no photo was taken. 38863102 was visited on 12 July.
     assert [row["photo_id"] for row in found] == [f"lucas:2018:38863102:{direction}" for direction in "ENSW"]
     point = shapely.from_wkb(found[0]["geometry"])
@@ -45,7 +45,7 @@ def test_the_office_row_has_the_points_own_place_when_its_photos_are_marked(tmp_
     changed = [("1" if name == "PHOTO_NORTH" else value) for name, value in zip(header, office, strict=True)]
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, changed])
-    (row,) = photos_table(tmp_path / "t.csv", "microdata", IN_2018, SERVICE).to_pylist()
+    (row,) = photos_table(tmp_path / "t.csv", "microdata", IN_2018).to_pylist()
     point = shapely.from_wkb(row["geometry"])
     assert (point.x, point.y) == (3.862541317, 50.487792576)
     assert (row["accuracy_m"], row["obs_dist_m"], row["lc"], row["lu"]) == (100.0, None, "A22", "U312")
@@ -53,7 +53,7 @@ def test_the_office_row_has_the_points_own_place_when_its_photos_are_marked(tmp_
 
 
 def test_the_harmonised_point() -> None:
-    found = photos_table(MIRROR / "LUCAS_harmonised_sample.gpkg", "harmonised", IN_2018, SERVICE).to_pylist()
+    found = photos_table(MIRROR / "LUCAS_harmonised_sample.gpkg", "harmonised", IN_2018).to_pylist()
     assert [row["photo_id"] for row in found] == [f"lucas:2018:40283224:{direction}" for direction in "ENSW"]
     point = shapely.from_wkb(found[0]["geometry"])
     assert (point.x, point.y) == pytest.approx((5.726266633719206, 52.04854978714138), abs=1e-12)
@@ -64,7 +64,7 @@ def test_the_harmonised_point() -> None:
 
 def test_all_topsoil_points() -> None:
     path = MIRROR / "LUCAS_2018_topsoil_points.csv"
-    table = photos_table(path, "topsoil", IN_2018, SERVICE)
+    table = photos_table(path, "topsoil", IN_2018)
     assert table.num_rows == 4 * 18_984
     with path.open(newline="", encoding="utf-8") as file:
         by_hand = {f"lucas:2018:{row['POINT_ID']}": row for row in csv.DictReader(file)}
@@ -81,7 +81,7 @@ def test_all_topsoil_points() -> None:
 
 
 def test_point_numbers_are_places_on_the_grid_as_the_reader_assumes() -> None:
-    table = photos_table(MIRROR / "LUCAS_2018_topsoil_points.csv", "topsoil", Selection((2018,), directions=("N",)), SERVICE)
+    table = photos_table(MIRROR / "LUCAS_2018_topsoil_points.csv", "topsoil", Selection((2018,), directions=("N",)))
     points = shapely.from_wkb(table.column("geometry").to_numpy())
     numbers = np.array([int(name.rsplit(":", 1)[1]) for name in table.column("location_id").to_pylist()])
     to_degrees = pyproj.Transformer.from_crs("EPSG:3035", "EPSG:4326", always_xy=True)
@@ -93,4 +93,4 @@ def test_point_numbers_are_places_on_the_grid_as_the_reader_assumes() -> None:
 
 def test_the_topsoil_table_is_not_taken_for_micro_data() -> None:
     with pytest.raises(ConfigError, match=r"no column 'NUTS0' \(the nearest it has is 'NUTS_0'\)"):
-        photos_table(MIRROR / "LUCAS_2018_topsoil_points.csv", "microdata", IN_2018, SERVICE)
+        photos_table(MIRROR / "LUCAS_2018_topsoil_points.csv", "microdata", IN_2018)

@@ -19,7 +19,7 @@ from skygraft.core.schemas import PHOTOS
 from skygraft.core.tables import read_table, write_table
 from skygraft.ground.lucas import Selection, photos_table
 
-SERVICE = "https://photos.example/lucas"
+SERVICE = "https://gisco-services.ec.europa.eu/lucas/photos"
 # One point seen in the field: 4816 km east and 2806 km north on the grid of EPSG:3035.
 POINT = {
     "POINT_ID": "48162806",
@@ -60,7 +60,7 @@ def microdata(folder: Path, *changes: dict[str, str], drop: tuple[str, ...] = ()
 
 
 def rows(path: Path, layout: str = "microdata", selection: Selection = IN_2018) -> list[dict[str, object]]:
-    return photos_table(path, layout, selection, SERVICE).to_pylist()
+    return photos_table(path, layout, selection).to_pylist()
 
 
 def place(row: dict[str, object]) -> tuple[float, float]:
@@ -314,10 +314,10 @@ def test_a_geopackage_is_read_like_a_csv(tmp_path: Path) -> None:
 
 
 def test_the_table_is_written_and_read_as_the_schema_says(tmp_path: Path) -> None:
-    table = photos_table(microdata(tmp_path), "microdata", IN_2018, SERVICE)
+    table = photos_table(microdata(tmp_path), "microdata", IN_2018)
     write_table(PHOTOS, table, tmp_path / "photos.parquet")
     assert read_table(PHOTOS, tmp_path / "photos.parquet").equals(table)
-    empty = photos_table(microdata(tmp_path, {"PHOTO_NORTH": "2"}), "microdata", Selection((2018,), directions=("N",)), SERVICE)
+    empty = photos_table(microdata(tmp_path, {"PHOTO_NORTH": "2"}), "microdata", Selection((2018,), directions=("N",)))
     assert empty.num_rows == 0 and empty.schema.equals(PHOTOS.schema())
 
 
@@ -326,4 +326,4 @@ def test_no_column_is_read_that_is_not_used(tmp_path: Path) -> None:
     lines = path.read_bytes().splitlines()
     # A comment in Latin-1, as survey tables have them, stands in a column that nobody asks for.
     path.write_bytes(lines[0] + b',"REMARK"\n' + lines[1] + b',"caf\xe9"\n')
-    assert isinstance(photos_table(path, "microdata", IN_2018, SERVICE), pa.Table)
+    assert isinstance(photos_table(path, "microdata", IN_2018), pa.Table)

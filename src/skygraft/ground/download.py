@@ -60,16 +60,19 @@ class Terms:
     retry_transient: bool = False
 
 
-def items_by_shard(photos: pa.Table, total: int) -> list[list[Item[str]]]:
-    """The photos of each shard, in the table's order; an item's payload is its address.
+def items_by_shard(photos: pa.Table, total: int, moved: tuple[str, str] = ("", "")) -> list[list[Item[str]]]:
+    """The photos of each shard, in the table's order; an item's payload is the address it is taken from.
 
     Args:
         photos: A table of photos with ``photo_id`` and ``url``.
         total: How many shards.
+        moved: A prefix of addresses, and what takes its place when asking; rows are known by the address in the table all the same.
     """
+    home, instead = moved
     shards: list[list[Item[str]]] = [[] for _ in range(total)]
     for photo_id, url in zip(photos.column("photo_id").to_pylist(), photos.column("url").to_pylist(), strict=True):
-        shards[shard_of(photo_id, total)].append(Item(photo_id, digest(url), url))
+        address = instead + url.removeprefix(home) if url.startswith(home) else url
+        shards[shard_of(photo_id, total)].append(Item(photo_id, digest(url), address))
     return shards
 
 

@@ -25,6 +25,8 @@ from skygraft.ground.lucas_columns import DIRECTIONS, LAYOUTS, Layout, read_colu
 from skygraft.ground.lucas_values import Flags, Floats
 
 GRID_CRS = "EPSG:3035"
+PHOTO_SERVICE = "https://gisco-services.ec.europa.eu/lucas/photos"
+"""Root of the photo service: what stands in tables, wherever the photos are really taken from."""
 THEORETICAL_ACCURACY_M = 100.0
 """How far from the point itself a surveyor may have stood to see it ("in situ, less than 100 m"), where no GPS position tells."""
 BELIEVABLE_GPS_M = 10_000.0
@@ -51,18 +53,17 @@ class Selection:
     in_situ_only: bool = False
 
 
-def photos_table(path: Path, layout: str, selection: Selection, photos_url: str) -> pa.Table:
+def photos_table(path: Path, layout: str, selection: Selection) -> pa.Table:
     """The photos of a LUCAS table, sorted by ``photo_id``.
 
     Args:
         path: The table: CSV, or GeoPackage for the harmonised one.
         layout: ``microdata``, ``harmonised`` or ``topsoil``.
         selection: Which photos count.
-        photos_url: Root of the photo service, for photos whose address the table does not give.
 
     Returns:
         A table of :data:`skygraft.core.schemas.PHOTOS`. Photos are those marked as taken; where a table has no such marks (topsoil), each
-        direction of each point is a candidate.
+        direction of each point is a candidate. Addresses are the table's own, else made by the service's pattern.
 
     Raises:
         ConfigError: The file is missing, lacks a column, or the selection does not fit the layout.
@@ -76,7 +77,7 @@ def photos_table(path: Path, layout: str, selection: Selection, photos_url: str)
     rows, parts = 0, [PHOTOS.empty()]
     for block in read_columns(path, chosen):
         rows += block.num_rows
-        parts.append(_photos(_points(block, selection), selection, photos_url.rstrip("/")))
+        parts.append(_photos(_points(block, selection), selection))
     if not rows:
         raise ConfigError(f"{path} has a header and no rows: it is no LUCAS table.")
     table = _unique(pa.concat_tables(parts).sort_by("photo_id"), path)
@@ -179,11 +180,11 @@ def _nothing(table: pa.Table) -> Floats:
     return np.full(table.num_rows, np.nan)
 
 
-def _photos(points: pa.Table, selection: Selection, photos_url: str) -> pa.Table:
+def _photos(points: pa.Table, selection: Selection) -> pa.Table:
     """One row for each photo of the points."""
     parts = []
     for direction in selection.directions:
-        taken, url = _taken(points, direction), _url(points, direction, photos_url)
+        taken, url = _taken(points, direction), _url(points, direction)
         rows = points.append_column("url", url).filter(pc.and_(pa.array(taken), pc.is_valid(url)))
         location = _joined(pa.scalar("lucas"), rows.column("year").cast(pa.string()), rows.column("point_id"), between=":")
         filled = {
@@ -210,11 +211,11 @@ def _taken(points: pa.Table, direction: str) -> Flags:
     return np.logical_or.reduce(known) if known else np.ones(points.num_rows, dtype=np.bool_)
 
 
-def _url(points: pa.Table, direction: str, photos_url: str) -> pa.ChunkedArray:
+def _url(points: pa.Table, direction: str) -> pa.ChunkedArray:
     """The photo's address: the table's own, else by the service's pattern, whose file names changed in 2022."""
     year, point_id = points.column("year").cast(pa.string()), points.column("point_id")
     folder = _joined(
-        pa.scalar(photos_url),
+        pa.scalar(PHOTO_SERVICE),
         year,
         points.column("nuts0"),
         pc.utf8_slice_codeunits(point_id, 0, 3),
@@ -228,7 +229,7 @@ def _url(points: pa.Table, direction: str, photos_url: str) -> pa.ChunkedArray:
         return url
     path = pc.utf8_trim_whitespace(points.column(own))
     whole = pc.starts_with(path, "http")
-    return pc.coalesce(pc.if_else(whole, path, _joined(pa.scalar(photos_url), pc.utf8_ltrim(path, "/"))), url)
+    return pc.coalesce(pc.if_else(whole, path, _joined(pa.scalar(PHOTO_SERVICE), pc.utf8_ltrim(path, "/"))), url)
 
 
 def _joined(*parts: pa.ChunkedArray | pa.Scalar, between: str = "/") -> pa.ChunkedArray:

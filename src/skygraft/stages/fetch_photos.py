@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import pyarrow as pa
-
 from skygraft.config.model import Config, nearest
 from skygraft.config.photos import Photos
 from skygraft.core.errors import ConfigError, SuccessRateError
@@ -16,6 +14,7 @@ from skygraft.core.schemas import PHOTO_SHARD, PHOTOS
 from skygraft.core.shards import Item, ShardName, ShardStore
 from skygraft.core.tables import read_table
 from skygraft.ground.download import Terms, fetch_shard, items_by_shard, rows_of_other_cuts
+from skygraft.ground.lucas import PHOTO_SERVICE
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
 from skygraft.stages.network import http_client
@@ -56,7 +55,8 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     section, layout = _section(config, photos), Layout(config)
     identity = identities.photos_identity(config, photos)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)
-    items = items_by_shard(_photos(layout.photos(photos)), section.shards)
+    moved = (PHOTO_SERVICE, section.photos_url.rstrip("/"))
+    items = items_by_shard(read_table(PHOTOS, layout.photos(photos), ["photo_id", "url"]), section.shards, moved)
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient)
     failures: list[SuccessRateError] = []
     with services(config), http_client(section.network, config.seed) as client:
@@ -97,7 +97,3 @@ def _section(config: Config, photos: str) -> Photos:
     if photos not in config.photos:
         raise ConfigError(f"photos: there is no {photos!r}; {nearest(photos, config.photos)}")
     return config.photos[photos]
-
-
-def _photos(path: Path) -> pa.Table:
-    return read_table(PHOTOS, path, ["photo_id", "url"])

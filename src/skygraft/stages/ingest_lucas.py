@@ -49,7 +49,13 @@ def run(config: Config, *, photos: str) -> None:
     identities.claim(layout.photo_shard(photos, 0).parent, identity)
     path = _table(config, photos)
     selection = Selection(section.years, section.directions, section.max_obs_dist_m, section.in_situ_only)
-    table = photos_table(path, section.layout, selection, section.photos_url)
+    try:
+        table = photos_table(path, section.layout, selection)
+    except CorruptDataError:
+        if "://" in table_source(config, photos):
+            # Kept, it would be taken for the table again and again.
+            path.unlink(missing_ok=True)
+        raise
     if table.num_rows == 0:
         raise ConfigError(
             f"{path} has no photo that photos.{photos} asks for: years {list(section.years)}, directions {list(section.directions)}, "
