@@ -48,7 +48,7 @@ class Events:
         total: Jobs in all; 0 until Snakemake has said so.
         done: Jobs that ended well.
         running: Jobs under way, by Snakemake's number.
-        failed: Jobs that failed, in the order in which they did.
+        failed: Jobs that failed and did not end well in another try, by Snakemake's number.
         exit_codes: The exit codes of failed verbs, where Snakemake tells them.
         clock: Gives seconds.
     """
@@ -56,10 +56,11 @@ class Events:
     total: int = 0
     done: int = 0
     running: dict[str, Job] = field(default_factory=dict)
-    failed: list[Job] = field(default_factory=list)
+    failed: dict[str, Job] = field(default_factory=dict)
     exit_codes: list[int] = field(default_factory=list)
     clock: Callable[[], float] = time.monotonic
     _block: Job | None = None
+    _block_failed: bool = False
 
     def feed(self, line: str) -> tuple[Job, float] | None:
         """Takes one line.
@@ -78,10 +79,9 @@ class Events:
         elif steps := _STEPS.match(line):
             self.done, self.total = int(steps[1]), int(steps[2])
         elif rule := _RULE.match(line):
-            self._block = Job(rule[1], started=self.clock())
+            self._block, self._block_failed = Job(rule[1], started=self.clock()), False
         elif error := _ERROR.match(line):
-            self._block = Job(error[1])
-            self.failed.append(self._block)
+            self._block, self._block_failed = Job(error[1]), True
         elif finished := _FINISHED.match(line):
             return self._finished(finished[1])
         return None
@@ -93,6 +93,7 @@ class Events:
 
     def _finished(self, number: str) -> tuple[Job, float] | None:
         job = self.running.pop(number, None)
+        self.failed.pop(number, None)
         return (job, self.clock() - job.started) if job is not None else None
 
     def _detail(self, key: str, value: str) -> None:
@@ -103,9 +104,8 @@ class Events:
         elif key == "wildcards":
             pairs = (pair.partition("=") for pair in value.split(", "))
             self._block.wildcards = tuple(value for name, _, value in pairs if name not in _NOT_SHOWN)
-        elif any(self._block is job for job in self.failed):
+        elif self._block_failed:
             announced = self.running.pop(value, None)
-            if announced is not None:
-                self._block.wildcards, self._block.log = announced.wildcards, announced.log
+            self.failed[value] = self._block if announced is None else announced
         else:
             self.running[value] = self._block

@@ -39,14 +39,14 @@ class WorkflowError(SkygraftError):
         self.exit_code = exit_code
 
 
-def run(config: Config, *, targets: Sequence[str], cores: int, configfile: Path | None) -> None:
+def run(config: Config, *, targets: Sequence[str], cores: int, file: Path | None) -> None:
     """Runs the workflow in the working folder.
 
     Args:
         config: The configuration, already read.
         targets: Files or named targets; none: table and report.
         cores: How many cores Snakemake may use.
-        configfile: Where the configuration was read from; none: as the other verbs look for it.
+        file: Where the configuration was read from; none: as the other verbs look for it.
 
     Raises:
         ConfigError: There is no workflow to run, or a data folder was made under other settings.
@@ -54,7 +54,7 @@ def run(config: Config, *, targets: Sequence[str], cores: int, configfile: Path 
         SkygraftError: Another run works in this folder.
     """
     check_folders(config)
-    command = _command(configfile or Path(os.environ.get(ENVIRONMENT, DEFAULT)), cores)
+    command = _command(file or Path(os.environ.get(ENVIRONMENT, DEFAULT)), cores)
     _free(Path.cwd(), command)
     layout = Layout(config)
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
@@ -95,11 +95,8 @@ def _free(folder: Path, command: Sequence[str]) -> None:
 def _watch(command: Sequence[str], log: Path, console: Console) -> tuple[Events, int]:
     """Runs Snakemake to its end; every line goes to ``log``, and through the display."""
     events = Events()
-    # A session of its own: an interrupt reaches Snakemake once, from here, and it stops its jobs in order.
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
-    assert child.stdout is not None
-    with child, log.open("w", encoding="utf-8") as file, _stoppable(child), display(console) as show:
-        for line in child.stdout:
+    with log.open("w", encoding="utf-8") as file, _stoppable(), _child(command) as child, display(console) as show:
+        for line in child.stdout or ():
             file.write(line)
             file.flush()
             show(events, events.feed(line))
@@ -107,19 +104,30 @@ def _watch(command: Sequence[str], log: Path, console: Console) -> tuple[Events,
 
 
 @contextlib.contextmanager
-def _stoppable(child: subprocess.Popen[str]) -> Iterator[None]:
-    """Hands an interrupt, a termination or a lost terminal on to Snakemake, and waits until it has stopped its jobs."""
+def _child(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """Starts Snakemake; an interrupt of this process stops it and its jobs in order before it goes on here."""
+    # A session of its own: the interrupt of a terminal reaches it once, from here.
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
+    try:
+        yield child
+    except KeyboardInterrupt:
+        # The whole group, as a terminal does it: the verbs stop at once, and keep what they have finished.
+        os.killpg(child.pid, signal.SIGINT)
+        raise
+    finally:
+        child.communicate()
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Takes a termination and a lost terminal for an interrupt, also where the caller had interrupts ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
-    except KeyboardInterrupt:
-        child.send_signal(signal.SIGINT)
-        child.communicate()
-        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -127,7 +135,7 @@ def _stoppable(child: subprocess.Popen[str]) -> Iterator[None]:
 
 def _explain(console: Console, events: Events, log: Path) -> None:
     if events.failed:
-        print_failures(console, events.failed)
+        print_failures(console, events.failed.values())
         return
     # Snakemake stopped before any job: what it said last is the reason.
     for line in last_lines(log, _LAST_LINES):
