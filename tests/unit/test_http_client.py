@@ -7,6 +7,7 @@ import email.utils
 import logging
 import socket
 import threading
+import time
 
 import pytest
 from tests.servers import (
@@ -26,6 +27,7 @@ from tests.servers import (
 
 from skygraft.core.errors import EndpointError, PermanentItemError, QuotaError, Reason, TransientError
 from skygraft.core.http import HostLimits, HttpClient, HttpPolicy, Request, Trace
+from skygraft.core.http_errors import retry_after
 
 BODY = bytes(range(256)) * 40
 NOW = 1_700_000_000.0
@@ -67,17 +69,30 @@ def test_a_whole_body_comes_back_as_served() -> None:
     assert (answer.status, answer.content, answer.measured) == (200, BODY, True)
 
 
-@pytest.mark.parametrize(
-    "written",
-    ["7", email.utils.formatdate(NOW + 7, usegmt=True)],
-    ids=["seconds", "date"],
-)
-def test_retry_after_is_waited_for(written: str) -> None:
+def test_retry_after_in_seconds_is_waited_for() -> None:
     clock = FakeClock()
-    with scripted_server({"/a": [rate_limited(written), ok(BODY)]}) as server, client(clock) as http:
+    with scripted_server({"/a": [rate_limited(7), ok(BODY)]}) as server, client(clock) as http:
         assert http.get(server.url("/a")).content == BODY
         assert server.count() == 2
     assert clock.waits == [pytest.approx(7.0)]
+
+
+def test_retry_after_as_a_date_is_read_by_the_servers_own_clock() -> None:
+    clock = FakeClock()
+    written = email.utils.formatdate(time.time() + 70, usegmt=True)
+    with scripted_server({"/a": [rate_limited(written), ok(BODY)]}) as server, client(clock) as http:
+        assert http.get(server.url("/a")).content == BODY
+    # Our clock is years behind; the server's tells the difference, to the second in which it answered.
+    assert abs(NOW - time.time()) > 1e6
+    assert len(clock.waits) == 1 and 60 <= clock.waits[0] <= 71
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("0", 0.0), ("1.5", 1.5), ("-3", 0.0), (email.utils.formatdate(NOW + 9, usegmt=True), 9.0), ("soon", None), ("", None), (None, None)],
+)
+def test_retry_after_is_read_in_every_form(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value, NOW) == seconds
 
 
 def test_a_pause_holds_for_every_item_of_the_host() -> None:

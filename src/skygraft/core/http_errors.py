@@ -77,9 +77,10 @@ def problem_of_status(status: int, headers: Mapping[str, str], body: bytes, now:
         status: The HTTP status.
         headers: The answer's headers.
         body: The start of its body.
-        now: Seconds since 1970 UTC, for HTTP dates.
+        now: Our own seconds since 1970 UTC, for dates of an answer that does not say what time the server believes it is.
     """
-    wait = retry_after(headers.get("Retry-After"), now)
+    believed = _timestamp(headers.get("Date"))
+    wait = retry_after(headers.get("Retry-After"), now if believed is None else believed)
     what = f"HTTP {status} {http.client.responses.get(status, '')}".rstrip()
     if status == 429 or (status == 503 and (wait is not None or _BUSY.search(body))):
         return Problem(Reason.THROTTLED, f"{what}, the service is over its limit", wait, answered=True)
@@ -99,8 +100,14 @@ def retry_after(value: str | None, now: float) -> float | None:
         return max(0.0, float(value))
     except ValueError:
         pass
+    until = _timestamp(value)
+    return None if until is None else max(0.0, until - now)
+
+
+def _timestamp(value: str | None) -> float | None:
+    """Seconds since 1970 UTC of an HTTP date."""
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+        return None if value is None else email.utils.parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
 
