@@ -1,1 +1,5 @@
 """Image and text encoders: the frozen CLIP, and the satellite towers that learn from it."""
+
+from skygraft.core.threads import wait_asleep
+
+wait_asleep()

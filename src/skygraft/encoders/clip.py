@@ -46,6 +46,11 @@ def decode(data: bytes) -> Image.Image:
         raise PermanentItemError(f"the picture cannot be decoded ({error})", Reason.CORRUPT_IMAGE) from error
 
 
+def use_threads(count: int) -> None:
+    """Threads that torch computes with on the CPU, for this process."""
+    torch.set_num_threads(count)
+
+
 def pick_device(name: str) -> torch.device:
     """The device of a configured name; ``auto`` is a GPU where there is one.
 

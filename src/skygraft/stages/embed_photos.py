@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import torch
-
 from skygraft.config.encoders import Encoder as EncoderSection
 from skygraft.config.model import Config, nearest
 from skygraft.core.errors import ConfigError
@@ -13,7 +11,7 @@ from skygraft.core.schemas import embeddings_spec
 from skygraft.core.shards import ShardName, ShardStore
 from skygraft.embeddings.cache import photo_items, rows_of_other_cuts
 from skygraft.embeddings.encode import Encoder
-from skygraft.encoders.clip import FrozenClip, load_clip
+from skygraft.encoders.clip import FrozenClip, load_clip, use_threads
 from skygraft.encoders.reference import ModelReference
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
@@ -46,7 +44,7 @@ def run(config: Config, *, encoder: str, photos: str, job: int | None = None) ->
     """
     jobs = _jobs(config, encoder, photos, job)
     section = config.encoders[encoder]
-    torch.set_num_threads(section.threads)
+    use_threads(section.threads)
     identity = identities.embeddings_identity(config, encoder, photos)
     identities.claim(Layout(config).embedding_shard(encoder, photos, jobs[0]).parent, identity)
     clip = load_encoder(section)

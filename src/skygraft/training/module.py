@@ -47,6 +47,7 @@ class Alignment(LightningModule):
         self._direction = Direction(contrast.direction)
         self._contrasts = isinstance(run.objective, PooledInfoNCE)
         self._losses: dict[str, list[tuple[float, int]]] = {"train": [], "val": []}
+        self._rate = math.nan
 
     def loss(self, batch: Batch) -> Tensor:
         """The run's objective on one batch."""
@@ -60,6 +61,8 @@ class Alignment(LightningModule):
         """One step of training."""
         batch = self._batches.training(self.current_epoch, int(step), self.device)
         loss = self.loss(batch)
+        # The schedule moves on after each step: asked at the end of an epoch, it would tell the next one's rate.
+        self._rate = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         self._losses["train"].append((float(loss.detach()), len(batch.images)))
         return loss
 
@@ -76,7 +79,7 @@ class Alignment(LightningModule):
         """Adds the epoch to the curves."""
         means = {name: _mean(losses) for name, losses in self._losses.items()}
         self._losses = {"train": [], "val": []}
-        values = (self.current_epoch, means["train"], means["val"], self._rate(), 1 / float(self.temperature()))
+        values = (self.current_epoch, means["train"], means["val"], self._rate, 1 / float(self.temperature()))
         self.history.append(dict(zip(HISTORY_COLUMNS, values, strict=True)))
         if self._after_epoch is not None:
             self._after_epoch(self)
@@ -96,7 +99,7 @@ class Alignment(LightningModule):
             {"params": list(self.visual.parameters()), "weight_decay": settings.weight_decay},
             {"params": list(self.temperature.parameters()), "weight_decay": 0.0},
         ]
-        optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate)
+        optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)
         total = settings.epochs * self._batches.training_steps
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warmup_cosine(step, total, settings.warmup_fraction))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -108,10 +111,6 @@ class Alignment(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the curves up again."""
         self.history = list(checkpoint[_HISTORY])
-
-    def _rate(self) -> float:
-        optimiser = self.optimizers()
-        return float(optimiser.param_groups[0]["lr"])  # type: ignore[union-attr]
 
 
 def warmup_cosine(step: int, total: int, warmup: float) -> float:
