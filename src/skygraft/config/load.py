@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from skygraft.config.model import Config, nearest
+from skygraft.config.messages import EXTENDS, explain, secret_addresses
+from skygraft.config.model import Config
 from skygraft.core.errors import ConfigError
 
 ENVIRONMENT = "SKYGRAFT_CONFIG"
 DEFAULT = Path("config.yaml")
-_SECRET = re.compile(r"(api_?key|token|secret|password|credential)s?$", re.IGNORECASE)
 
 
 def load_file(path: Path | None = None) -> Config:
@@ -42,10 +41,15 @@ def load_mapping(values: Mapping[str, Any], folder: Path, place: str) -> Config:
         place: What messages call the source.
     """
     merged = _extended(dict(values), folder, ())
+    if secrets := list(secret_addresses(merged)):
+        raise ConfigError(
+            f"{place}: {', '.join(secrets)}: an address with a password or signature in it would be written into tables and logs. Take it "
+            "out; keys belong into the environment or a .env file."
+        )
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
+        lines = [explain(problem) for problem in error.errors()]
         raise ConfigError(f"{place} is not a valid configuration:\n" + "\n".join(f"  - {line}" for line in lines)) from error
 
 
@@ -68,7 +72,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _extended(values: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    parent = values.pop("extends", None)
+    parent = values.pop(EXTENDS, None)
     if parent is None:
         return values
     path = (folder / str(parent)).resolve()
@@ -88,42 +92,3 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = dict(value) if isinstance(value, Mapping) else value
     return merged
-
-
-def _explain(problem: Any) -> str:
-    location = tuple(part for part in problem["loc"])
-    path = ".".join(str(part) for part in location)
-    if problem["type"] == "extra_forbidden":
-        key = str(location[-1])
-        if _SECRET.search(key):
-            return f"{path}: keys and passwords never stand in a configuration; set them in the environment or in a .env file."
-        return f"{path}: unknown key; {nearest(key, _valid_keys(location[:-1]))}"
-    if problem["type"] == "value_error":
-        message = str(problem["ctx"]["error"])
-        return f"{path}: {message}" if path else message
-    return f"{path}: {problem['msg']}, found {_shortened(problem.get('input'))}"
-
-
-def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _valid_keys(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the model at ``location`` knows; the names of a union's members count as places of their own."""
-    models: list[type[BaseModel]] = [Config]
-    for part in location:
-        entered = [model for parent in models for model in _entered(parent, part)]
-        models = entered or models
-    return [name for model in models for name in model.model_fields]
-
-
-def _entered(model: type[BaseModel], part: int | str) -> list[type[BaseModel]]:
-    field = model.model_fields.get(str(part))
-    return _models_in(field.annotation) if field is not None else []
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
