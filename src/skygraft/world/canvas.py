@@ -24,7 +24,7 @@ def mix(a: Colour, b: Colour, share: float) -> NDArray[np.float64]:
 
 def as_tuple(colour: Colour) -> tuple[float, ...]:
     """Return a colour as the plain floats that OpenCV wants."""
-    return tuple(float(v) for v in colour)
+    return tuple(colour.tolist()) if isinstance(colour, np.ndarray) else tuple(colour)
 
 
 class Canvas:

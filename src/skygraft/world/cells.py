@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
 
 from skygraft.world.classes import CLASSES, HIGHWAY, NEIGHBOURS, RIVER, SEALAKE
 from skygraft.world.noise import rng_of
@@ -26,6 +27,7 @@ class Cell:
         variant: number of the variant within the class.
         dry: dryness of the ground in 0..1.
         angle: main direction of its plots, radians.
+        group: number that neighbouring cells of the class share; cells of one lake have one colour.
     """
 
     index: int
@@ -35,6 +37,7 @@ class Cell:
     variant: int
     dry: float
     angle: float
+    group: int
 
 
 def affinity() -> NDArray[np.float64]:
@@ -127,13 +130,23 @@ def make_cells(seed: int, nodes: NDArray[np.float64], covers: NDArray[np.int64],
     dry, turn, kind = (rng.random((rows, columns)) for _ in range(3))
     smooth = (dry + np.roll(dry, 1, 0) + np.roll(dry, 1, 1)) / 3
     dryness = np.clip((smooth - 0.5) * 1.8 + 0.45, 0, 1)
+    group = _groups(covers) + 1_000_003 * seed
     cells = []
     for r in range(rows):
         for c in range(columns):
             cover = int(covers[r, c])
             variant = int(kind[r, c] * len(CLASSES[cover].variants))
             x, y = nodes[r, c] + shift[r, c]
-            cells.append(
-                Cell(r * columns + c, float(x), float(y), cover, variant, float(dryness[r, c]), float(turn[r, c] * np.pi))
-            )
+            at = r * columns + c
+            dry_here, angle = float(dryness[r, c]), float(turn[r, c] * np.pi)
+            cells.append(Cell(at, float(x), float(y), cover, variant, dry_here, angle, int(group[r, c])))
     return cells
+
+
+def _groups(covers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each cell (rows, columns) the number of the patch of its class that it belongs to."""
+    result = np.zeros(covers.shape, dtype=np.int64)
+    for cover in np.unique(covers):
+        patches, _ = label(covers == cover, structure=np.ones((3, 3)))
+        result += np.where(covers == cover, patches * len(CLASSES) + cover, 0)
+    return result

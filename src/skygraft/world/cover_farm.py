@@ -100,7 +100,7 @@ def paint_permanent(canvas: Canvas, cell: Cell, layout: Layout) -> None:
 
 def lay_out_pasture(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layout:
     """Green paddocks of uneven shape."""
-    quads = split_square(rng, HALF, rng.uniform(18e3, 90e3), angle=cell.angle, elongation=1.3, skew=0.24, keep=keep)
+    quads = split_square(rng, HALF, rng.uniform(18e3, 90e3), angle=cell.angle, elongation=1.3, skew=0.17, keep=keep)
     n = len(quads)
     base = mix((50, 92, 86), (82, 98, 88), cell.dry)
     colours = base * rng.uniform(0.87, 1.13, (n, 1)) + rng.normal(0, 3.5, (n, 3))

@@ -7,7 +7,7 @@ import numpy as np
 from skygraft.world.canvas import Canvas, mix
 from skygraft.world.cells import Cell
 from skygraft.world.layout import Layout, whole
-from skygraft.world.noise import FloatArray
+from skygraft.world.noise import FloatArray, rng_of
 from skygraft.world.plots import Keep
 
 FORESTS = {0: (36, 60, 72), 1: (42, 70, 74), 2: (38, 64, 73)}
@@ -64,8 +64,9 @@ def paint_herbaceous(canvas: Canvas, cell: Cell, layout: Layout) -> None:
 
 def lay_out_lake(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layout:
     """Water of one colour."""
-    tone = np.array(WATERS[rng.choice(len(WATERS), p=WATER_SHARE)], dtype=np.float64)
-    return whole(tone * rng.uniform(0.9, 1.1), rng)
+    lake = rng_of("lake", cell.group)
+    tone = np.array(WATERS[lake.choice(len(WATERS), p=WATER_SHARE)], dtype=np.float64)
+    return whole(tone * lake.uniform(0.9, 1.1), rng)
 
 
 def paint_lake(canvas: Canvas, cell: Cell, layout: Layout) -> None:

@@ -44,6 +44,8 @@ class CurveSet:
         self.half_width = np.concatenate([c.half_width for c in curves])
         self.owner = np.concatenate([np.full(len(c.points), i) for i, c in enumerate(curves)])
         self._tree = cKDTree(self.points)
+        self._widest = float(self.half_width.max())
+        self._boxes = [(*c.points.min(axis=0), *c.points.max(axis=0)) for c in curves]
 
     def nearest(self, xy: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return, for places (n, 2), the nearest sample's index and the signed distance to the curve.
@@ -58,15 +60,23 @@ class CurveSet:
         signed = np.where(far & (np.abs(signed) < 0.5 * reach), np.copysign(reach, signed), signed)
         return index, signed
 
-    def inside(self, xy: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Tell which places (n, 2) lie on a curve, and the index of the nearest sample."""
-        index, signed = self.nearest(xy)
-        return np.abs(signed) <= self.half_width[index], index
+    def inside(self, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which places (n, 2) lie on a curve."""
+        # The bound lets the search stop early: most places lie far from any curve.
+        reach, index = self._tree.query(xy, distance_upper_bound=self._widest + STEP)
+        near = np.flatnonzero(np.isfinite(reach))
+        result = np.zeros(len(xy), dtype=np.bool_)
+        if len(near):
+            found, signed = self.nearest(xy[near])
+            result[near] = np.abs(signed) <= self.half_width[found]
+        return result
 
     def runs(self, x0: float, y0: float, x1: float, y1: float) -> list[tuple[Curve, slice]]:
         """Return the stretches of curves that enter a box, each with a few samples beyond it."""
         found = []
-        for curve in self.curves:
+        for curve, (west, south, east, north) in zip(self.curves, self._boxes, strict=True):
+            if east < x0 or west > x1 or north < y0 or south > y1:
+                continue
             p = curve.points
             hit = np.flatnonzero((p[:, 0] >= x0) & (p[:, 0] <= x1) & (p[:, 1] >= y0) & (p[:, 1] <= y1))
             if len(hit):
@@ -159,4 +169,4 @@ def _lay(seed: int, kind: str, nodes: NDArray[np.float64]) -> tuple[CurveSet, ND
 def _style(rng: np.random.Generator, kind: str, straight: bool) -> tuple[float, float, float]:
     if kind == "river":
         return (15.0, rng.uniform(24, 45), 0.05) if straight else (150.0, rng.uniform(28, 85), 0.2)
-    return (30.0, rng.uniform(14, 19), 0.0) if straight else (110.0, rng.uniform(6, 9), 0.0)
+    return (30.0, rng.uniform(15, 20), 0.0) if straight else (110.0, rng.uniform(8, 12), 0.0)

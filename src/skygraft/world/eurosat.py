@@ -20,7 +20,7 @@ ARCHIVE_PATH = "zenodo.org/records/7711810/files/EuroSAT_RGB.zip"
 FOLDER = "EuroSAT_RGB"
 STAMP = (2018, 11, 7, 0, 0, 0)
 """Time written for every file of the archive, so that equal chips make equal bytes."""
-LATTICE = 16
+LATTICE = 12
 WHOLE, LINE = 0.62, {RIVER: 0.06, HIGHWAY: 0.012}
 """Share of a chip that its class must cover: an areal class most of it, a river or highway its line."""
 CLEAN = 0.004

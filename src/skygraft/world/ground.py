@@ -61,7 +61,8 @@ def take(view: View, shot: Shot, rng: np.random.Generator) -> NDArray[np.uint8]:
     image = cv2.resize(scene.image, (shot.width, shot.width * 3 // 4), interpolation=cv2.INTER_AREA)
     if rng.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 0.8)))
-    image = (image - 128) * rng.uniform(0.85, 1.12) + 128 * rng.uniform(0.85, 1.1) + rng.normal(0, 3, 3)
+    level = np.array(128 * rng.uniform(0.85, 1.1) + rng.normal(0, 3, 3), dtype=np.float32)
+    image = (image - np.float32(128)) * np.float32(rng.uniform(0.85, 1.12)) + level
     grain = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(1, 3))
     return np.clip(image + grain, 0, 255).astype(np.uint8)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +101,7 @@ def paint_highway(scene: Backdrop, view: View) -> None:
 def _dashes(scene: Backdrop, lane: Points, *, away: bool) -> None:
     t = np.linspace(0, 1, 16)
     cuts = np.linspace(0.02, 1, 10) ** 1.8 if away else np.linspace(0, 1, 9)
-    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+    for a, b in pairwise(cuts):
         ends = [(float(np.interp(s, t, lane[:, 0])), float(np.interp(s, t, lane[:, 1]))) for s in (a, a + 0.55 * (b - a))]
         scene.line(ends[0], ends[1], (234, 232, 222), 1 + 2.4 * b if away else 1.6)
 

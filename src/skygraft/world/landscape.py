@@ -27,7 +27,7 @@ BLOCK_PX = 64
 BLOCK_M = BLOCK_PX * GSD
 MARGIN = 8
 """Drawing pixels around a block, so that blur does not show where blocks meet."""
-JITTER = 330.0
+JITTER = 400.0
 WARP_REACH = 260.0
 """How far the borders of cells may be pushed, metres."""
 EDGE = 3
@@ -110,7 +110,6 @@ class Landscape:
         self._tree = cKDTree(self._seeds)
         self._kinds = np.array([c.cover for c in self.cells])
         self._warp = [SmoothField(seed, f"warp{k}", 40.0, sigma) for k, sigma in enumerate((4.0, 4.0, 0.9, 0.9))]
-        self._textures = textures(seed)
         self.plots = lru_cache(maxsize=400)(self._lay_out)
         self.block = lru_cache(maxsize=600)(self.draw)
 
@@ -152,8 +151,7 @@ class Landscape:
         """Return class indices at UTM places (n, 2); highways lie over rivers, rivers over all else."""
         result = self._kinds[self.cells_at(xy)]
         for kind, curves in ((RIVER, self.rivers), (HIGHWAY, self.highways)):
-            inside, _ = curves.inside(xy)
-            result[inside] = kind
+            result[curves.inside(xy)] = kind
         return result
 
     def cover_at(self, x: float, y: float) -> tuple[int, str]:
@@ -180,11 +178,12 @@ class Landscape:
         wx, wy = self._warped(np.broadcast_to(coarse_x, (coarse_y.size, coarse_x.size)), coarse_y)
         push = np.stack([wx - coarse_x, wy - coarse_y], axis=-1).astype(np.float32)
         push = _stretch(push, canvas.rows, canvas.columns)
-        px, py = x - canvas.west + push[..., 0], y - canvas.north + push[..., 1]
+        px = (x - canvas.west).astype(np.float32) + push[..., 0]
+        py = (y - canvas.north).astype(np.float32) + push[..., 1]
         best = np.full(px.shape, np.inf, dtype=np.float32)
         label = np.zeros(px.shape, dtype=np.int64)
         for k, cell in enumerate(near):
-            reach = (px - (cell.x - canvas.west)) ** 2 + (py - (cell.y - canvas.north)) ** 2
+            reach = (px - np.float32(cell.x - canvas.west)) ** 2 + (py - np.float32(cell.y - canvas.north)) ** 2
             closer = reach < best
             best[closer], label[closer] = reach[closer], k
         return label, near
@@ -193,7 +192,7 @@ class Landscape:
         """Draw the block whose lower left corner lies at (column, row) * BLOCK_M; returns DN (rows, columns, 4)."""
         side = 2 * BLOCK_PX + 2 * MARGIN
         image = np.zeros((side, side, 3), dtype=np.float32)
-        canvas = Canvas(image, column * BLOCK_M - MARGIN * RES, (row + 1) * BLOCK_M + MARGIN * RES, self._textures)
+        canvas = Canvas(image, column * BLOCK_M - MARGIN * RES, (row + 1) * BLOCK_M + MARGIN * RES, textures(self.seed))
         water = self._draw_cells(canvas)
         runs = self.rivers.runs(*_reach(canvas, 150.0))
         if runs:
@@ -265,5 +264,4 @@ def _stretch(push: FloatArray, rows: int, columns: int) -> FloatArray:
 def _halve(layer: FloatArray) -> FloatArray:
     """Cut the margin off and average two by two."""
     inner = layer[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    rows, columns = inner.shape[0] // 2, inner.shape[1] // 2
-    return inner.reshape(rows, 2, columns, 2, *inner.shape[2:]).mean(axis=(1, 3), dtype=np.float32)
+    return np.asarray(cv2.resize(inner, (inner.shape[1] // 2, inner.shape[0] // 2), interpolation=cv2.INTER_AREA))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from skygraft.world.noise import TEXTURE_SIDE
+
 HALF = 1250.0
 """Half the side of the square that a cell's plots fill: larger than any cell, metres."""
 
@@ -48,4 +50,4 @@ def whole(base: NDArray[np.float64], rng: np.random.Generator) -> Layout:
 
 def shifts(rng: np.random.Generator) -> tuple[int, int]:
     """Return a shift of the textures in drawing pixels."""
-    return int(rng.integers(0, 1024)), int(rng.integers(0, 1024))
+    return int(rng.integers(0, TEXTURE_SIDE)), int(rng.integers(0, TEXTURE_SIDE))

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
 
-TEXTURE_SIDE = 1024
-TEXTURE_PAD = 400
+TEXTURE_SIDE = 512
+TEXTURE_PAD = 160
 TEXTURE_SIGMAS = {"grain": 0.8, "tuft": 2.0, "patch": 5.0, "stand": 14.0, "sweep": 40.0}
 """Names and correlation lengths (in drawing pixels) of the periodic textures."""
 

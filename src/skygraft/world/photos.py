@@ -124,7 +124,7 @@ def _stand(land: Landscape, cover: int, rng: np.random.Generator) -> tuple[float
     if cover in (RIVER, HIGHWAY):
         curves = land.sets[cover]
         i = int(rng.integers(40, len(curves.points) - 40))
-        out = (curves.half_width[i] + rng.uniform(1.5, 9)) * rng.choice([-1, 1])
+        out = (curves.half_width[i] + rng.uniform(-2, 8)) * rng.choice([-1, 1])
         x, y = curves.points[i] + np.array([-curves.tangents[i, 1], curves.tangents[i, 0]]) * out
         return _within(land, float(x), float(y))
     own = [c for c in land.cells if c.cover == cover]

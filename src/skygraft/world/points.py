@@ -128,7 +128,8 @@ def _standpoint(
         curves = land.sets[cover]
         index, _ = curves.nearest(np.array([node]))
         at, tangent = curves.points[index[0]], curves.tangents[index[0]]
-        out = curves.half_width[index[0]] + (rng.uniform(3, 10) if cover == RIVER else rng.uniform(1.5, 6))
+        # A bank is walked along, a road is stepped on.
+        out = curves.half_width[index[0]] + (rng.uniform(1, 6) if cover == RIVER else rng.uniform(-3, 1.5))
         side = rng.choice([-1, 1])
         return float(at[0] - tangent[1] * out * side), float(at[1] + tangent[0] * out * side)
     reach, turn = rng.gamma(2.0, 6.0), rng.uniform(0, 2 * np.pi)

@@ -32,7 +32,7 @@ CONTEXT = 20
 MEAN, STD = (0.45, 0.45, 0.43), (0.24, 0.23, 0.25)
 MODEL: dict[str, Any] = {
     "embed_dim": 128,
-    "vision_cfg": {"image_size": SIDE, "layers": [1, 1, 1, 1], "width": 24, "head_width": 24},
+    "vision_cfg": {"image_size": SIDE, "layers": [1, 1, 1, 1], "width": 16, "head_width": 16},
     "text_cfg": {"context_length": CONTEXT, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 2},
 }
 PREPROCESS: dict[str, Any] = {

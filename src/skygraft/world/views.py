@@ -15,7 +15,7 @@ BEARINGS: dict[str, float] = {"N": 0.0, "E": 90.0, "S": 180.0, "W": 270.0}
 SPREAD = np.array([-30.0, -15.0, 0.0, 15.0, 30.0])
 REACH = np.array([8.0, 16.0, 30.0, 50.0, 90.0, 160.0])
 WEIGHT = np.outer(np.array([0.7, 1.0, 1.2, 1.0, 0.7]), np.array([1.0, 1.3, 1.5, 1.3, 0.9, 0.5]))
-LINE_BONUS = 2.2
+LINE_BONUS = 3.5
 FAR = 420.0
 
 
