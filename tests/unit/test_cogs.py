@@ -16,7 +16,8 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window as RasterioWindow
 
 from skygraft.core.errors import PermanentItemError, Reason
-from skygraft.imagery.cogs import Cog, FileSource, Window, spans
+from skygraft.imagery.cogs import Cog, Window, spans
+from skygraft.imagery.sources import FileSource
 from skygraft.imagery.tiff import read_layout
 
 CASES: dict[str, dict[str, Any]] = {

@@ -10,24 +10,17 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skygraft.core.errors import PermanentItemError, Reason, TransientError
-from skygraft.core.http import HttpClient, Request
-from skygraft.core.http_errors import public_url
 from skygraft.imagery.blocks import decode
-from skygraft.imagery.planetary import Signer
+from skygraft.imagery.sources import Source
 from skygraft.imagery.tiff import Layout, corrupt, read_layout
 
 _GAP_BYTES = 256 << 10
 _RANGE_BYTES = 8 << 20
 _KEPT_BYTES = 32 << 20
-_PARTIAL = 206
 
 
 @dataclass(frozen=True)
@@ -55,94 +48,21 @@ class Span:
     blocks: tuple[tuple[int, int, int], ...] = field(repr=False)
 
 
-class Source(Protocol):
-    """The bytes of one file."""
-
-    def read(self, first: int, length: int) -> bytes:
-        """Bytes from ``first`` on; fewer only where the file ends."""
-
-
 @dataclass(frozen=True)
-class HttpSource:
-    """A file over HTTP.
+class Plan:
+    """How some windows of a file are read.
 
     Args:
-        href: Its bare address.
-        client: Makes the requests, with retries and limits.
-        signer: Signs the address before each request.
+        windows: The windows.
+        needed: The blocks under each window.
+        blocks: Unpacked blocks by number; filled as they come.
+        spans: The requests that bring the missing ones.
     """
 
-    href: str
-    client: HttpClient
-    signer: Signer
-
-    def read(self, first: int, length: int) -> bytes:
-        """Asks for a range of bytes; a refused signature is renewed once.
-
-        Raises:
-            ItemError: The request failed; SIGNATURE where the renewed one was refused as well.
-            EndpointError: The service as a whole is out of order.
-        """
-        url = self.signer.sign(self.href)
-        try:
-            return self._get(url, first, length)
-        except PermanentItemError as error:
-            renewed = self.signer.renew(self.href, url) if error.reason is Reason.FORBIDDEN else None
-            if renewed is None:
-                raise
-        try:
-            return self._get(renewed, first, length)
-        except PermanentItemError as error:
-            if error.reason is not Reason.FORBIDDEN:
-                raise
-            raise TransientError(
-                f"{public_url(self.href)}: storage refuses a fresh signature; check this machine's clock, then run skygraft retry-failed.",
-                Reason.SIGNATURE,
-                "storage refuses a fresh signature",
-            ) from error
-
-    def _get(self, url: str, first: int, length: int) -> bytes:
-        asked = Request(url, key=f"{self.href}:{first}", headers={"Range": f"bytes={first}-{first + length - 1}"})
-        try:
-            answer = self.client.get(asked)
-        except PermanentItemError as error:
-            if "HTTP 416" in error.detail:
-                return b""
-            raise
-        if answer.status == _PARTIAL:
-            return answer.content
-        if first and len(answer.content) < first + length:
-            what = "the whole file was sent where a part was asked for, and it is not the file"
-            raise TransientError(f"{public_url(self.href)}: {what}; run skygraft retry-failed.", Reason.SERVER_ERROR, what)
-        return answer.content[first : first + length]
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """A file on this machine, such as one of a mirror."""
-
-    path: Path
-
-    def read(self, first: int, length: int) -> bytes:
-        """Reads the bytes.
-
-        Raises:
-            PermanentItemError: The file is missing.
-        """
-        try:
-            with self.path.open("rb") as file:
-                file.seek(first)
-                return file.read(length)
-        except FileNotFoundError as error:
-            raise PermanentItemError(f"{self.path} is missing.", Reason.NOT_FOUND, "the file is missing") from error
-
-
-def source_of(href: str, client: HttpClient, signer: Signer) -> Source:
-    """The bytes behind a bare address or a path."""
-    parts = urlsplit(href)
-    if parts.scheme in ("http", "https"):
-        return HttpSource(href, client, signer)
-    return FileSource(Path(unquote(parts.path) if parts.scheme == "file" else href))
+    windows: Sequence[Window]
+    needed: Sequence[Sequence[int]]
+    blocks: dict[int, NDArray[np.generic]] = field(repr=False)
+    spans: Sequence[Span]
 
 
 class Cog:
@@ -170,21 +90,42 @@ class Cog:
         return self._layout
 
     def read(self, windows: Sequence[Window]) -> list[NDArray[np.generic]]:
-        """The pixels of several windows.
+        """The pixels of several windows; as :func:`read_together` for this file alone."""
+        return read_together([(self, windows)], self._pool)[0]
 
-        Args:
-            windows: Rectangles inside the file.
-
-        Returns:
-            Rows and columns of each window.
+    def plan(self, windows: Sequence[Window]) -> Plan:
+        """What is needed for several windows, and what of it is kept from before.
 
         Raises:
-            ItemError: A request failed or a block is broken.
+            ItemError: The file's header cannot be read or used.
             ValueError: A window lies outside the file.
         """
+        layout = self.layout
         needed = [self._blocks(window) for window in windows]
-        blocks = self._load({block for listed in needed for block in listed})
-        return [self._assemble(window, listed, blocks) for window, listed in zip(windows, needed, strict=True)]
+        wanted = {block for listed in needed for block in listed}
+        blocks = {block: self._kept[block] for block in wanted & self._kept.keys()}
+        absent = [block for block in wanted - blocks.keys() if layout.counts[block] == 0]
+        blocks |= {block: np.zeros(layout.block_shape(block), layout.dtype.newbyteorder("=")) for block in absent}
+        return Plan(windows, needed, blocks, list(spans(layout, wanted - blocks.keys())))
+
+    def fetch(self, span: Span) -> dict[int, NDArray[np.generic]]:
+        """Asks for a run of blocks and unpacks them.
+
+        Raises:
+            ItemError: The request failed or a block is broken.
+        """
+        data = self._source.read(span.first, span.length)
+        if len(data) < span.length:
+            raise corrupt(f"it ends at byte {span.first + len(data)}, inside its blocks")
+        return {
+            block: decode(data[first - span.first : first - span.first + length], self.layout, block)
+            for block, first, length in span.blocks
+        }
+
+    def cut(self, plan: Plan) -> list[NDArray[np.generic]]:
+        """The pixels of a plan's windows, once its blocks are there; they are kept for the next plan."""
+        self._keep(plan.blocks)
+        return [self._assemble(window, listed, plan.blocks) for window, listed in zip(plan.windows, plan.needed, strict=True)]
 
     def _blocks(self, window: Window) -> list[int]:
         layout = self.layout
@@ -194,26 +135,6 @@ class Cog:
         rows = range(window.row // layout.block_height, (bottom - 1) // layout.block_height + 1)
         columns = range(window.column // layout.block_width, (right - 1) // layout.block_width + 1)
         return [row * layout.blocks_across + column for row in rows for column in columns]
-
-    def _load(self, wanted: set[int]) -> Mapping[int, NDArray[np.generic]]:
-        """Unpacked blocks, from what is kept and from the file."""
-        blocks = {block: self._kept[block] for block in wanted & self._kept.keys()}
-        layout = self.layout
-        absent = [block for block in wanted - blocks.keys() if layout.counts[block] == 0]
-        blocks |= {block: np.zeros(layout.block_shape(block), layout.dtype.newbyteorder("=")) for block in absent}
-        for loaded in list(self._pool.map(self._fetch, spans(layout, wanted - blocks.keys()))):
-            blocks |= loaded
-        self._keep(blocks)
-        return blocks
-
-    def _fetch(self, span: Span) -> dict[int, NDArray[np.generic]]:
-        data = self._source.read(span.first, span.length)
-        if len(data) < span.length:
-            raise corrupt(f"it ends at byte {span.first + len(data)}, inside its blocks")
-        return {
-            block: decode(data[first - span.first : first - span.first + length], self.layout, block)
-            for block, first, length in span.blocks
-        }
 
     def _keep(self, blocks: Mapping[int, NDArray[np.generic]]) -> None:
         for block in sorted(blocks):
@@ -235,6 +156,37 @@ class Cog:
                 first_row - top : last_row - top, first_column - left : last_column - left
             ]
         return pixels
+
+
+def open_together(cogs: Iterable[Cog], pool: Executor) -> None:
+    """Reads the headers of several files at once.
+
+    Raises:
+        ItemError: One cannot be read or used.
+    """
+    for _ in pool.map(lambda cog: cog.layout, cogs):
+        pass
+
+
+def read_together(reads: Sequence[tuple[Cog, Sequence[Window]]], pool: Executor) -> list[list[NDArray[np.generic]]]:
+    """The pixels of windows of several files, all requests at once.
+
+    Args:
+        reads: Files, and rectangles inside each.
+        pool: Runs requests and unpacking.
+
+    Returns:
+        For each file, rows and columns of each of its windows.
+
+    Raises:
+        ItemError: A request failed or a block is broken.
+        ValueError: A window lies outside its file.
+    """
+    plans = [cog.plan(windows) for cog, windows in reads]
+    jobs = [(cog, plan, span) for (cog, _), plan in zip(reads, plans, strict=True) for span in plan.spans]
+    for (_, plan, _), blocks in zip(jobs, pool.map(lambda job: job[0].fetch(job[2]), jobs), strict=True):
+        plan.blocks.update(blocks)
+    return [cog.cut(plan) for (cog, _), plan in zip(reads, plans, strict=True)]
 
 
 def spans(layout: Layout, blocks: Iterable[int]) -> Iterator[Span]:

@@ -19,9 +19,10 @@ from skygraft.config.imagery import Sentinel2
 from skygraft.core.errors import ItemError, Reason
 from skygraft.geo.tiles import Tile
 from skygraft.imagery.choose import Candidate
-from skygraft.imagery.cogs import Cog, Source
+from skygraft.imagery.cogs import Cog
 from skygraft.imagery.scenes import SCL
 from skygraft.imagery.sentinel2 import Scene, Taken, take_tiles
+from skygraft.imagery.sources import Source
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 128
@@ -115,7 +116,7 @@ class Reader:
             for start in range(0, len(tiles), _BATCH):
                 batch = tiles[start : start + _BATCH]
                 try:
-                    taken = list(take_tiles(scene, batch, cogs, self.options)) if failure is None else []
+                    taken = list(take_tiles(scene, batch, cogs, self.options, ranges)) if failure is None else []
                 except ItemError as error:
                     _LOG.warning("scene %s: %s", scene.scene_id, error)
                     failure = error

@@ -8,6 +8,7 @@ A scene of another zone is warped by bilinear interpolation and the row says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,7 +25,7 @@ from skygraft.geo.clouds import cloud_fraction, nodata_fraction
 from skygraft.geo.radiometry import harmonise
 from skygraft.geo.tiles import Tile
 from skygraft.geo.utm import transformer
-from skygraft.imagery.cogs import Cog, Window
+from skygraft.imagery.cogs import Cog, Window, open_together, read_together
 from skygraft.imagery.scenes import SCL
 from skygraft.imagery.tiff import Layout
 
@@ -92,7 +93,7 @@ class Taken:
     detail: str = ""
 
 
-def take_tiles(scene: Scene, tiles: Sequence[Tile], cogs: Mapping[str, Cog], options: Sentinel2) -> Iterator[Taken]:
+def take_tiles(scene: Scene, tiles: Sequence[Tile], cogs: Mapping[str, Cog], options: Sentinel2, pool: Executor) -> Iterator[Taken]:
     """Reads some tiles of a scene, one outcome each.
 
     Args:
@@ -100,11 +101,13 @@ def take_tiles(scene: Scene, tiles: Sequence[Tile], cogs: Mapping[str, Cog], opt
         tiles: What to read; neighbours together, for they share blocks.
         cogs: The open file of each band and of the classification.
         options: Bands in their order, and the limits of cloud and gaps.
+        pool: Runs requests and unpacking.
 
     Raises:
         ItemError: A file of the scene cannot be read; no tile of this call is finished.
     """
-    masks, _ = _read(scene, tiles, cogs[SCL], Resampling.nearest)
+    open_together(cogs.values(), pool)
+    [(masks, _)] = _read(scene, tiles, [cogs[SCL]], Resampling.nearest, pool)
     qualified: list[tuple[Tile, float, float]] = []
     for tile, scl in zip(tiles, masks, strict=True):
         cloud, gaps = cloud_fraction(scl.astype(np.uint8), options.cloud_classes), nodata_fraction(scl.astype(np.uint8))
@@ -116,7 +119,7 @@ def take_tiles(scene: Scene, tiles: Sequence[Tile], cogs: Mapping[str, Cog], opt
     if not qualified:
         return
     wanted = [tile for tile, _, _ in qualified]
-    read = [_read(scene, wanted, cogs[band], Resampling.bilinear) for band in options.bands]
+    read = _read(scene, wanted, [cogs[band] for band in options.bands], Resampling.bilinear, pool)
     resampling = "bilinear" if any(tile.epsg != scene.epsg for tile in wanted) else "none" if all(exact for _, exact in read) else "nearest"
     for index, (tile, cloud, gaps) in enumerate(qualified):
         numbers = np.stack([band[index] for band, _ in read]).astype(np.uint16)
@@ -157,19 +160,25 @@ def _columns(
     }
 
 
-def _read(scene: Scene, tiles: Sequence[Tile], cog: Cog, warp: Resampling) -> tuple[list[NDArray[np.generic]], bool]:
-    """The tiles' pixels of one file on the tiles' grids, and whether they are the file's own."""
-    layout = cog.layout
-    places = [placement(tile, scene.epsg, layout) for tile in tiles]
+def _read(
+    scene: Scene, tiles: Sequence[Tile], cogs: Sequence[Cog], warp: Resampling, pool: Executor
+) -> list[tuple[list[NDArray[np.generic]], bool]]:
+    """For each file, the tiles' pixels on the tiles' grids, and whether they are the file's own."""
+    places = [[placement(tile, scene.epsg, cog.layout) for tile in tiles] for cog in cogs]
     try:
-        windows = cog.read([place.window for place in places])
+        read = read_together([(cog, [place.window for place in placed]) for cog, placed in zip(cogs, places, strict=True)], pool)
     except ValueError as error:
         raise PermanentItemError(f"{scene.scene_id} covers less than its catalogue says: {error}.", Reason.CORRUPT_SCENE) from error
-    pixels = [
-        window[np.ix_(place.rows, place.columns)] if len(place.rows) else _warp(window, place.window, layout, scene.epsg, tile, warp)
-        for tile, place, window in zip(tiles, places, windows, strict=True)
-    ]
-    return pixels, all(place.exact for place in places)
+    result = []
+    for cog, placed, windows in zip(cogs, places, read, strict=True):
+        pixels = [
+            window[np.ix_(place.rows, place.columns)]
+            if len(place.rows)
+            else _warp(window, place.window, cog.layout, scene.epsg, tile, warp)
+            for tile, place, window in zip(tiles, placed, windows, strict=True)
+        ]
+        result.append((pixels, all(place.exact for place in placed)))
+    return result
 
 
 def placement(tile: Tile, epsg: int, layout: Layout) -> Placement:

@@ -22,11 +22,11 @@ from skygraft.core.shards import Item, ShardName, ShardStore, Summary
 from skygraft.core.tables import read_table
 from skygraft.geo.tiles import Tile
 from skygraft.imagery.choose import Choice, choose_scenes
-from skygraft.imagery.cogs import source_of
 from skygraft.imagery.planetary import OpenStorage, PlanetaryComputer, Signer
 from skygraft.imagery.reading import Reader, TileRequest
 from skygraft.imagery.scenes import CATALOGUES, check_bands
 from skygraft.imagery.sentinel2 import Scene
+from skygraft.imagery.sources import source_of
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
 from skygraft.stages.network import http_client
