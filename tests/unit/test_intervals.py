@@ -18,16 +18,16 @@ def _truth(by_draw: float, by_image: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("draws", "images", "by_draw", "by_image"), [(10, 200, 0.3, 1.5), (10, 1000, 0.5, 1.0), (10, 3000, 0.3, 2.0), (20, 200, 0.05, 3.0)]
+    ("draws", "images", "by_draw", "by_image"), [(10, 200, 0.3, 1.5), (10, 600, 0.5, 1.0), (20, 200, 0.05, 3.0)]
 )
 def test_covers_the_truth_about_as_often_as_it_says(draws: int, images: int, by_draw: float, by_image: float) -> None:
-    generator, truth, trials = np.random.default_rng(1), _truth(by_draw, by_image), 300
+    generator, truth, trials = np.random.default_rng(1), _truth(by_draw, by_image), 200
     tables = [_simulate(generator, draws, images, by_draw, by_image) for _ in range(trials)]
     # Each table its own resampling, as in use: a shared one would tie the trials together.
-    results = [accuracy_intervals([table], resamples=300, seed=i)[0] for i, table in enumerate(tables)]
+    results = [accuracy_intervals([table], resamples=200, seed=i)[0] for i, table in enumerate(tables)]
     covered = np.mean([result.low <= truth <= result.high for result in results])
-    # 300 trials at 95 %: three standard errors are 3.8 points; the pigeonhole bootstrap is conservative, never short.
-    assert 0.912 <= covered <= 0.995
+    # 200 trials at 95 %: three standard errors are 4.6 points; the pigeonhole bootstrap is conservative, never short.
+    assert 0.904 <= covered <= 0.999
 
 
 def test_both_sources_widen_it() -> None:

@@ -1,1 +1,1 @@
-"""The HTML report."""
+"""One HTML file that tells a run's whole story and opens without a network."""

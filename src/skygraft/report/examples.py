@@ -1,0 +1,85 @@
+"""Tiles beside the photos of their place: the pairs that a model learns from, as people see them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageOps
+
+_TILE_SIDE: Final = 200
+_PHOTO_SIDE: Final = 150
+_STRETCH: Final = 3000.0
+_RGB: Final = ("B04", "B03", "B02")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI and what it shows, in words."""
+
+    uri: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A tile, its photos, and what is known of both."""
+
+    tile: Picture
+    photos: tuple[Picture, ...]
+    caption: str
+
+
+def tile_picture(row: Mapping[str, object]) -> Picture | None:
+    """A tile's true colours, reflectance 0 to 0.3 taking 0 to 255; None where it lacks red, green or blue.
+
+    Args:
+        row: A row of a tile shard: ``pixels`` with ``bands``, ``dtype`` and ``shape`` (times, bands, rows, columns).
+    """
+    bands = [str(band) for band in _sequence(row["bands"])]
+    names = _RGB if set(_RGB) <= set(bands) else ("R", "G", "B")
+    if not set(names) <= set(bands):
+        return None
+    pixels = np.frombuffer(bytes(row["pixels"]), dtype=str(row["dtype"])).reshape([int(n) for n in _sequence(row["shape"])])  # type: ignore[call-overload]
+    rgb = pixels[0][[bands.index(name) for name in names]].transpose(1, 2, 0)
+    top = 255.0 if rgb.dtype == np.uint8 else _STRETCH
+    image = Image.fromarray(np.clip(rgb.astype(np.float32) / top * 255, 0, 255).astype(np.uint8))
+    image = image.resize((_TILE_SIDE, _TILE_SIDE), Image.Resampling.NEAREST if image.width < _TILE_SIDE else Image.Resampling.LANCZOS)
+    return Picture(_jpeg(image), f"satellite tile {row['tile_id']}", str(row["tile_id"]))
+
+
+def photo_picture(data: bytes, photo_id: str, direction: str | None) -> Picture:
+    """A photo's thumbnail."""
+    with Image.open(io.BytesIO(data)) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+        small = ImageOps.fit(upright, (_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
+    towards = {"N": "north", "E": "east", "S": "south", "W": "west", "P": "the point"}.get(direction or "", "no known direction")
+    return Picture(_jpeg(small), f"ground photo {photo_id}, looking to {towards}", direction or "photo")
+
+
+def spread(groups: Mapping[str, Sequence[str]], count: int) -> list[str]:
+    """Up to ``count`` keys, taken from the groups in turn, so that rare kinds of land are seen too."""
+    queues = [list(keys) for _, keys in sorted(groups.items())]
+    chosen: list[str] = []
+    while len(chosen) < count and any(queues):
+        for queue in queues:
+            if queue and len(chosen) < count:
+                chosen.append(queue.pop(0))
+    return chosen
+
+
+def _sequence(value: object) -> Sequence[object]:
+    if not isinstance(value, list | tuple | np.ndarray):
+        raise TypeError(f"expected a list, got {type(value).__name__}")
+    return list(value)
+
+
+def _jpeg(image: Image.Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=82, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
