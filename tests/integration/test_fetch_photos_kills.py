@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.integration.lucas_trial import SERVICE, jpeg, photo_path, settings, write_table
-from tests.servers import Answer, ScriptedServer, scripted_server, status
+from tests.servers import Answer, ScriptedServer, html_page, ok, scripted_server, status
 
 from skygraft.config.load import load_file
 from skygraft.core.schemas import PHOTO_SHARD
@@ -187,29 +187,27 @@ def test_exit_codes_tell_what_happened(tmp_path: Path) -> None:
     assert "photos.lucas.photo_url" in wrong.stderr and "photos_url" in wrong.stderr
 
 
-def test_a_key_in_an_address_is_never_written(tmp_path: Path) -> None:
+def test_a_signature_in_an_address_is_never_written(tmp_path: Path) -> None:
     secret = "planted-0xC0FFEE"
-    here = tmp_path / "here"
-    here.mkdir()
-    with scripted_server({".*": [status(500)]}, process=True) as server:
-        write_table(tmp_path / "mirror", 2)
-        address = f"{server.base}/lucas/points.csv?key={secret}&x="
-        values = settings(tmp_path / "mirror", f"{server.base}/lucas", shards=1) | {"mirror": None}
-        values["photos"]["lucas"]["table_url"] = address
-        (here / "config.yaml").write_text(yaml.safe_dump({key: value for key, value in values.items() if value is not None}))
-        # A user who puts a key there all the same finds it nowhere else.
+    here = folder(tmp_path, "here")
+    # The service sends every photo on to a signed address: some are there, some fail for good, some for a while.
+    script: dict[str, list[Answer]] = {}
+    for n, (path, body) in enumerate(BODIES.items()):
+        script[path] = [status(302, headers={"Location": f"/signed{path}?sig={secret}"})]
+        script[f"/signed{path}"] = [[ok(body)], [status(403)], [status(500)], [html_page()]][n % 4]
+    with scripted_server(script, process=True) as server:
         run = subprocess.run(
-            [sys.executable, "-m", "skygraft.cli", "-v", "ingest-lucas", "--photos", "lucas"],
+            [sys.executable, "-m", "skygraft.cli", "-v", *command("fetch-photos")[3:]],
             cwd=here,
-            env=environment(None),
+            env=environment(server) | {"PYTHONWARNINGS": "default"},
             capture_output=True,
             text=True,
             timeout=300,
         )
-        assert server.count() == 3
-        assert server.requests()[0].query["key"] == secret
-    assert run.returncode == 1
-    assert "server_error" in run.stderr or "HTTP 500" in run.stderr
+        assert server.requests("/signed.*")[0].query["sig"] == secret
+    assert run.returncode == 3, run.stderr
+    assert "forbidden" in run.stderr and "server_error" in run.stderr
     assert secret not in run.stdout + run.stderr
-    written = [path for path in here.rglob("*") if path.is_file() and path.name != "config.yaml"]
+    written = [path for path in here.rglob("*") if path.is_file()]
+    assert any(path.name.endswith(".journal.jsonl") for path in written)
     assert not [path for path in written if secret.encode() in path.read_bytes()]

@@ -256,12 +256,17 @@ def test_redirects_are_followed_and_take_no_header_to_another_host() -> None:
             "/far": [status(302, headers={"Location": other.url("/end")})],
             "/end": [ok(BODY)],
             "/loop": [status(302, headers={"Location": "/loop"})],
+            "/nowhere": [status(302, headers={"Location": "http://[broken/"})],
+            "/file": [status(302, headers={"Location": "file:///etc/passwd"})],
         }
         with scripted_server(script) as server, client() as http:
             for path in ("/near", "/far"):
                 assert http.get(Request(server.url(path), headers={"X-Key": "planted"})).content == BODY
             with pytest.raises(PermanentItemError, match="redirects"):
                 http.get(server.url("/loop"))
+            for path in ("/nowhere", "/file"):
+                with pytest.raises(PermanentItemError, match="not an http address"):
+                    http.get(server.url(path))
             assert server.requests("/end")[0].headers["X-Key"] == "planted"
             assert "X-Key" not in other.requests("/end")[0].headers
 

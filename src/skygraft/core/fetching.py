@@ -13,7 +13,6 @@ from skygraft.core.errors import ItemError
 from skygraft.core.http import HttpClient, Request, Response, Stopped, Trace
 
 Value = TypeVar("Value")
-_MANY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class _Pool(Generic[Value]):
     client: HttpClient
     process: Callable[[Response], Value]
     requests: Iterator[Request]
+    threads: int
     under_way: threading.Semaphore
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -59,7 +59,7 @@ class _Pool(Generic[Value]):
     def end(self) -> None:
         """Lets every thread stop after the request it is at."""
         self.ended.set()
-        self.under_way.release(_MANY)
+        self.under_way.release(self.threads)
 
     def next_request(self) -> Request | None:
         """The next request, once there is room for its result."""
@@ -97,7 +97,7 @@ def fetch_many(
     Raises:
         EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
     """
-    pool = _Pool(client, process, iter(requests), threading.Semaphore(2 * concurrency))
+    pool = _Pool(client, process, iter(requests), concurrency, threading.Semaphore(2 * concurrency))
     threads = [threading.Thread(target=pool.work, name=f"fetch-{n}", daemon=True) for n in range(concurrency)]
     for thread in threads:
         thread.start()

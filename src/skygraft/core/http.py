@@ -167,7 +167,7 @@ class HttpClient:
                     gate.answered()
                 return outcome
             gate.answered()
-            if _host(outcome) != _host(url):
+            if not (_usable(outcome) and _host(outcome) == _host(url)):
                 headers = {name: value for name, value in headers.items() if name.lower() in _FOR_ANY_HOST}
             url = outcome
         return Problem(Reason.BAD_REQUEST, f"more than {_REDIRECTS} redirects", answered=True)
@@ -182,7 +182,7 @@ class HttpClient:
                 closing(self._session.get(url, headers=headers, stream=True, timeout=timeout, allow_redirects=False)) as answer,
             ):
                 if answer.is_redirect:
-                    return urljoin(url, answer.headers["Location"])
+                    return _next(url, answer.headers["Location"])
                 if not (answer.status_code == 200 or (answer.status_code == 206 and "Range" in headers)):
                     body = self._start_of(answer, until)
                     return problem_of_status(answer.status_code, answer.headers, body, self.clock.wall())
@@ -235,6 +235,14 @@ def _too_large(limit: int) -> Problem:
     return Problem(Reason.TOO_LARGE, f"the body is longer than {limit} bytes", answered=True)
 
 
+def _next(url: str, location: str) -> str:
+    """Where a redirect leads; what cannot be read is passed on as it is, to be refused as an address."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
+
+
 def _usable(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -247,8 +255,14 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None: redirects are followed by the client, within the limits of the host they lead to."""
+        return None
+
+
 def _session(policy: HttpPolicy) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.headers = requests.structures.CaseInsensitiveDict(
         {"User-Agent": policy.user_agent, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
     )
