@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from tests.tiny_clip import write_folder
 from tests.training_tables import configuration, write_tables
 
 import skygraft
+from skygraft.config.load import dump
 from skygraft.config.model import Config
 from skygraft.config.runs import Cosine, Optimiser
 from skygraft.core.errors import ConfigError, SkygraftError
@@ -145,3 +148,24 @@ def test_a_folder_is_published_whole_or_not_at_all(tmp_path: Path) -> None:
     fill("fourth")
     assert {path.name: path.read_text() for path in target.iterdir()} == {"one": "fourth", "two": "fourth"}
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_left(project: Config) -> None:
+    """A limit on the size of files stands for a full disk: the weights do not fit, the small files do."""
+    train.run(project, run="run")
+    before = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "import sys; from pathlib import Path; from skygraft.config.load import load_file; from skygraft.stages import train\n"
+        "from skygraft.core.errors import SkygraftError\n"
+        "try: train.run(load_file(Path('config.yaml')), run='run')\n"
+        "except SkygraftError as error: print(error); sys.exit(error.exit_code)"
+    )
+    Path("config.yaml").write_text(dump(project))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Cannot write" in done.stdout
+    assert "run the same command again" in done.stdout
+    assert {path.name: path.read_bytes() for path in FOLDER.iterdir()} == before
+    assert [path.name for path in FOLDER.parent.iterdir() if path.name.startswith(".tmp")] == []

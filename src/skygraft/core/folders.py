@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from skygraft.core.files import explained
+
 _TEMPORARY = ".tmp-"
 
 
@@ -22,25 +24,29 @@ def atomic_folder(target: Path, validate: Callable[[Path], None] | None = None) 
     Args:
         target: The folder to publish; its parent is made.
         validate: Called with the temporary folder, after its files were flushed; it raises where the folder is not what it should be.
+
+    Raises:
+        SkygraftError: The disk is full, or the folder cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
     mark = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     temporary, old = (target.parent / f"{_TEMPORARY}{target.name}-{kind}-{mark}" for kind in ("new", "old"))
-    temporary.mkdir()
-    try:
-        yield temporary
-        for path in (*(path for path in sorted(temporary.rglob("*")) if path.is_file()), temporary):
-            _flush(path)
-        if validate is not None:
-            validate(temporary)
-        if target.exists():
-            target.rename(old)
-        temporary.rename(target)
-        _flush(target.parent)
-    finally:
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for path in (*(path for path in sorted(temporary.rglob("*")) if path.is_file()), temporary):
+                _flush(path)
+            if validate is not None:
+                validate(temporary)
+            if target.exists():
+                target.rename(old)
+            temporary.rename(target)
+            _flush(target.parent)
+        finally:
+            for leftover in (temporary, old):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _sweep(target: Path) -> None:

@@ -1,9 +1,9 @@
 """Lets torchvision import beside a CPU build of torch that lacks its compiled operators.
 
 ``pip install torch`` may bring a CPU build whose torchvision wheel was compiled for another one; its import then fails with ``operator
-torchvision::nms does not exist`` and takes open_clip down with it. Declaring the two schemas is enough for import, transforms and models; the
-operators themselves stay out of reach. They are declared only after that import has failed: beside a torchvision that does bring its operators, a
-second declaration would end the process. On a CUDA build nothing is ever declared.
+torchvision::nms does not exist`` and takes open_clip down with it. Declaring the two schemas is enough for import, transforms and models;
+the operators themselves stay out of reach. They are declared only after that import has failed: beside a torchvision that does bring its
+operators, a second declaration would end the process. On a CUDA build nothing is ever declared.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def ensure_torchvision() -> None:
             raise
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
+        library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for schema in _SCHEMAS:
-            library.define(schema)
+            library.define(schema)  # type: ignore[no-untyped-call]
         # The declarations go when their library object does.
         _kept.append(library)
         importlib.import_module("torchvision")

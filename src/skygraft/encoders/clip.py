@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import struct
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from skygraft.core.errors import ConfigError, PermanentItemError, Reason
+from skygraft.core.errors import ConfigError, PermanentItemError, Reason, SkygraftError
 from skygraft.encoders.identity import EncoderIdentity
 from skygraft.encoders.library import FOLDER_PREFIX, open_clip
 from skygraft.encoders.reference import ModelReference, architecture_name, resolve
@@ -67,6 +68,35 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+class Tokenizer:
+    """open_clip's tokenizer of a model, loaded when a text comes: some models fetch theirs from a hub, and pictures need none.
+
+    Args:
+        model: The model's name as open_clip spells it.
+        hub: Whether the model comes from a hub.
+    """
+
+    def __init__(self, model: str, *, hub: bool) -> None:
+        self._model, self._hub = model, hub
+
+    @functools.cached_property
+    def own(self) -> Any:
+        """open_clip's own object.
+
+        Raises:
+            SkygraftError: Its files cannot be had.
+        """
+        try:
+            return open_clip(hub=self._hub).get_tokenizer(self._model)
+        except (OSError, ValueError) as error:
+            raise SkygraftError(f"The tokenizer of {self._model} cannot be had ({error}): check the connection to the hub.") from error
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Texts as a (N, context) tensor of token numbers."""
+        tokens: Tensor = self.own(list(texts))
+        return tokens
+
+
 @dataclass(frozen=True)
 class FrozenClip:
     """A CLIP model that does not learn.
@@ -74,7 +104,7 @@ class FrozenClip:
     Args:
         model: open_clip's model, in evaluation mode.
         preprocess: open_clip's own transform of a picture to a (3, H, W) tensor.
-        tokenizer: open_clip's own, texts to a (N, context) tensor.
+        tokenizer: open_clip's own.
         identity: Who it is.
         device: Where it runs.
         config: open_clip's model configuration.
@@ -83,7 +113,7 @@ class FrozenClip:
 
     model: Any  # open_clip brings no types
     preprocess: Callable[[Image.Image], Tensor]
-    tokenizer: Callable[[Sequence[str]], Tensor]
+    tokenizer: Tokenizer
     identity: EncoderIdentity
     device: torch.device
     config: dict[str, Any]
@@ -124,7 +154,7 @@ class FrozenClip:
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Raw embeddings (N, D) of texts, not of unit length."""
         with self._arithmetic():
-            raw: Tensor = self.model.encode_text(self.tokenizer(list(texts)).to(self.device))
+            raw: Tensor = self.model.encode_text(self.tokenizer(texts).to(self.device))
         return raw.float().cpu().numpy()
 
     def _arithmetic(self) -> AbstractContextManager[None]:
@@ -163,7 +193,7 @@ def load_clip(reference: ModelReference, *, dtype: str = "float32", device: str 
         dimension=int(config["embed_dim"]),
     )
     card = _read_card(reference)
-    return FrozenClip(model, transform, library.get_tokenizer(reference.model), identity, place, config, card)
+    return FrozenClip(model, transform, Tokenizer(reference.model, hub=reference.names_hub), identity, place, config, card)
 
 
 def load_folder(folder: Path | str, *, device: str = "cpu") -> FrozenClip:

@@ -160,7 +160,7 @@ def _blank(config: dict[str, Any], resolved: Resolved) -> Any:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(resolved.reference.seed)
             model = kind(**config)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, RuntimeError) as error:
         raise ConfigError(f"{resolved.reference.model}: open_clip cannot build this model configuration ({_first_line(error)}).") from error
     preprocess = merge_preprocess_dict(PreprocessCfg(size=model.visual.image_size), resolved.preprocess)
     set_model_preprocess_cfg(model, preprocess)

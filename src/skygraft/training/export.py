@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 import skygraft
 from skygraft.core.errors import SkygraftError
@@ -97,9 +97,10 @@ def export(folder: Path, model: Any, clip: FrozenClip, provenance: Provenance) -
     with atomic_folder(folder, validate=lambda made: _same_embeddings(made, model)) as made:
         config = {"model_cfg": clip.config, "preprocess_cfg": _preprocessing(clip)}
         (made / CONFIG_NAME).write_text(_json(config), encoding="utf-8")
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, made / WEIGHTS_NAME)
+        # Through Python's own file, so that a full disk is told as one.
+        (made / WEIGHTS_NAME).write_bytes(save({name: value.contiguous() for name, value in model.state_dict().items()}))
         if "hf_tokenizer_name" in clip.config["text_cfg"]:
-            clip.tokenizer.save_pretrained(made)  # type: ignore[attr-defined]
+            clip.tokenizer.own.save_pretrained(made)
         card = _card(provenance, clip, sha256_file(made / WEIGHTS_NAME))
         (made / CARD_NAME).write_text(_json(card), encoding="utf-8")
         (made / README_NAME).write_text(_readme(card), encoding="utf-8")
