@@ -47,7 +47,12 @@ def _stage(name: str, configfile: Path | None, **arguments: Any) -> None:
     """Runs a stage; its module is imported only now, so that ``--help`` stays quick."""
     load_dotenv(".env")
     config = load_file(configfile)
-    importlib.import_module(f"skygraft.stages.{name}").run(config, **arguments)
+    try:
+        importlib.import_module(f"skygraft.stages.{name}").run(config, **arguments)
+    except KeyboardInterrupt:
+        # Typer would end in silence.
+        logging.getLogger(__name__).warning("stopped; finished items are kept")
+        sys.exit(130)
 
 
 @app.command(rich_help_panel=WORLD)
@@ -259,9 +264,6 @@ def main() -> None:
     except SkygraftError as error:
         typer.secho(f"skygraft: {logs.Redaction().clean(str(error))}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        logging.getLogger(__name__).warning("stopped; finished items are kept")
-        sys.exit(130)
 
 
 if __name__ == "__main__":
