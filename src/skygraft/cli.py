@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import typer
 from dotenv import load_dotenv
 
-import skygraft
 from skygraft.config.load import load_file
 from skygraft.core import logs
 from skygraft.core.errors import SkygraftError
+from skygraft.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -245,7 +245,7 @@ def write_config(folder: Annotated[Path, typer.Argument(help="The project's fold
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"skygraft {skygraft.__version__}")
+        typer.echo(f"skygraft {__version__}")
         raise typer.Exit
 
 

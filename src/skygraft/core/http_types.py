@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import skygraft
 from skygraft.core.http_errors import Problem, public_url
 from skygraft.core.limits import HostLimits
+from skygraft.version import __version__
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class HttpPolicy:
     seed: int = 0
     host: HostLimits = field(default_factory=HostLimits)
     hosts: Mapping[str, HostLimits] = field(default_factory=dict)
-    user_agent: str = f"skygraft/{skygraft.__version__}"
+    user_agent: str = f"skygraft/{__version__}"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-import skygraft
 from skygraft.core.errors import CorruptDataError
 from skygraft.core.files import atomic_path
 from skygraft.core.geoparquet import geo_metadata
+from skygraft.version import __version__
 
 ROW_GROUP_BYTES = 64 << 20
 _ROW_GROUP_ROWS = 65536
@@ -66,7 +66,7 @@ def write_table(spec: TableSpec, table: pa.Table, path: Path, *, meta: Mapping[s
         CorruptDataError: The table does not follow ``spec``.
     """
     table = conform(spec, table, str(path))
-    facts = {"table": spec.name, "schema_version": str(spec.version), "skygraft_version": skygraft.__version__, **(meta or {})}
+    facts = {"table": spec.name, "schema_version": str(spec.version), "skygraft_version": __version__, **(meta or {})}
     metadata = {f"{_PREFIX}{name}": value for name, value in facts.items()}
     if spec.geometry is not None:
         metadata["geo"] = geo_metadata(spec.geometry)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-import skygraft
 from skygraft.config.evaluation import FloorModel
 from skygraft.config.model import Config
 from skygraft.core.files import lock
@@ -32,6 +31,7 @@ from skygraft.evaluation.scores import (
 from skygraft.evaluation.zeroshot import class_embeddings, load_prompts, prompt_names
 from skygraft.stages import scored
 from skygraft.stages.layout import Layout
+from skygraft.version import __version__
 
 _LOG = logging.getLogger(__name__)
 _BENCHMARK = "eurosat"
@@ -86,7 +86,7 @@ def run(config: Config, *, model: str) -> None:
 
 def _common(accuracy: Accuracy, protocol: Protocol, split: Split, data: str) -> dict[str, object]:
     bounds = {"accuracy": share(accuracy.value), "ci_low": share(accuracy.low), "ci_high": share(accuracy.high)}
-    return {**bounds, "n_test": len(split.test), "protocol": protocol.name, "data": data, "version": skygraft.__version__}
+    return {**bounds, "n_test": len(split.test), "protocol": protocol.name, "data": data, "version": __version__}
 
 
 def _zero_shot(

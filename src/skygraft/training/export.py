@@ -13,13 +13,13 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors.torch import save
 
-import skygraft
 from skygraft.core.errors import SkygraftError
 from skygraft.core.files import sha256_file
 from skygraft.core.folders import atomic_folder
 from skygraft.encoders.clip import CARD_NAME, FrozenClip
 from skygraft.encoders.library import FOLDER_PREFIX, open_clip
 from skygraft.encoders.reference import CONFIG_NAME, WEIGHTS_NAME
+from skygraft.version import __version__
 
 README_NAME = "README.md"
 _LIBRARIES = ("torch", "open_clip_torch", "lightning", "numpy", "pillow")
@@ -117,7 +117,7 @@ def _card(provenance: Provenance, clip: FrozenClip, sha256: str) -> dict[str, An
         **asdict(provenance),
         "head": None,
         "encoder": asdict(clip.identity),
-        "versions": {"skygraft": skygraft.__version__, **versions},
+        "versions": {"skygraft": __version__, **versions},
         "sha256": {WEIGHTS_NAME: sha256},
     }
 
