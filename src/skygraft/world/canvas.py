@@ -65,11 +65,11 @@ class Canvas:
         )
         return inside
 
-    def grid(self) -> tuple[FloatArray, FloatArray]:
+    def grid(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return eastings (1, columns) and northings (rows, 1) of the pixels' centres, in the world's own frame."""
-        x = self.west + (np.arange(self.columns) + 0.5) * RES
-        y = self.north - (np.arange(self.rows) + 0.5) * RES
-        return x[None, :].astype(np.float64), y[:, None].astype(np.float64)  # type: ignore[return-value]
+        x = self.west + (np.arange(self.columns, dtype=np.float64) + 0.5) * RES
+        y = self.north - (np.arange(self.rows, dtype=np.float64) + 0.5) * RES
+        return x[None, :], y[:, None]
 
     def texture(self, name: str, shift: tuple[int, int] = (0, 0)) -> FloatArray:
         """Return the part of a ground-anchored texture under the canvas, shape (rows, columns)."""

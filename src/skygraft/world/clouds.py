@@ -32,9 +32,7 @@ class Sky:
     shadow: NDArray[np.bool_]
 
 
-def sky_over(
-    seed: int, day: str, origin: tuple[float, float], shape: tuple[int, int], valid: NDArray[np.bool_], cover: float
-) -> Sky:
+def sky_over(seed: int, day: str, origin: tuple[float, float], shape: tuple[int, int], valid: NDArray[np.bool_], cover: float) -> Sky:
     """Draw the clouds of a day over a scene.
 
     Args:
@@ -48,7 +46,7 @@ def sky_over(
     rows, columns = shape
     field = SmoothField(seed, f"cloud {day}", 400.0, 3.2, side=256)
     rough = SmoothField(seed, f"billow {day}", 120.0, 1.2, side=512)
-    total = _sample(field, origin, shape) + 0.35 * _sample(rough, origin, shape)
+    total = _sample(field, origin, shape) + np.float32(0.35) * _sample(rough, origin, shape)
     if cover <= 0 or not valid.any():
         return Sky(np.zeros(shape, np.float32), np.zeros(shape, np.bool_))
     level = np.quantile(total[valid], 1 - cover)
@@ -59,14 +57,14 @@ def sky_over(
     return Sky(veil, (cast > 0.3) & (veil == 0))
 
 
-def _sample(field: SmoothField, origin: tuple[float, float], shape: tuple[int, int]) -> NDArray[np.float64]:
+def _sample(field: SmoothField, origin: tuple[float, float], shape: tuple[int, int]) -> FloatArray:
     """Read a field on the 20 m grid, by way of a coarser one since it is smooth."""
-    x = origin[0] + 20.0 * np.arange(0, shape[1] + 4, 4)
-    y = origin[1] - 20.0 * np.arange(0, shape[0] + 4, 4)
+    x = origin[0] + 20.0 * np.arange(0, shape[1] + 4, 4, dtype=np.float64)
+    y = origin[1] - 20.0 * np.arange(0, shape[0] + 4, 4, dtype=np.float64)
     coarse = field.at(x[None, :], y[:, None]).astype(np.float32)
     u, v = np.arange(shape[1], dtype=np.float32) / 4, np.arange(shape[0], dtype=np.float32) / 4
     grid_u, grid_v = np.meshgrid(u, v)
-    return cv2.remap(coarse, grid_u, grid_v, cv2.INTER_LINEAR)
+    return np.asarray(cv2.remap(coarse, grid_u, grid_v, cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def under(dn: NDArray[np.uint16], sky: Sky) -> NDArray[np.uint16]:

@@ -10,12 +10,8 @@ from skygraft.world.cells import Cell
 from skygraft.world.layout import HALF, Layout, shifts
 from skygraft.world.plots import Keep, shrink, split_square
 
-ROOFS = np.array(
-    [(168, 112, 96), (150, 104, 92), (140, 140, 146), (190, 180, 170), (110, 104, 110), (186, 138, 118)], dtype=np.float64
-)
-HALLS = np.array(
-    [(222, 226, 232), (190, 194, 200), (150, 155, 165), (170, 140, 128), (84, 92, 108), (205, 200, 190)], dtype=np.float64
-)
+ROOFS = np.array([(168, 112, 96), (150, 104, 92), (140, 140, 146), (190, 180, 170), (110, 104, 110), (186, 138, 118)], dtype=np.float64)
+HALLS = np.array([(222, 226, 232), (190, 194, 200), (150, 155, 165), (170, 140, 128), (84, 92, 108), (205, 200, 190)], dtype=np.float64)
 
 
 def _houses(
@@ -85,9 +81,7 @@ def lay_out_industrial(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layo
     colours = np.tile(ground, (n, 1)) * rng.uniform(0.85, 1.15, (n, 1))
     colours[kind == 1] = np.array([64.0, 84.0, 76.0]) + rng.normal(0, 7, (int((kind == 1).sum()), 3))
     colours[kind == 2] = np.array([138.0, 130.0, 124.0]) * rng.uniform(0.85, 1.2, (int((kind == 2).sum()), 1))
-    return Layout(
-        quads, colours, (), kind.astype(np.float64), ground, shifts(rng), rng.random(12), {"halls": (halls, roofs)}
-    )
+    return Layout(quads, colours, (), kind.astype(np.float64), ground, shifts(rng), rng.random(12), {"halls": (halls, roofs)})
 
 
 def paint_industrial(canvas: Canvas, cell: Cell, layout: Layout) -> None:

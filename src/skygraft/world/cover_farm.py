@@ -27,7 +27,7 @@ def stripes(canvas: Canvas, angle: float, period: float) -> FloatArray:
     """Return waves in -1..1 across the ground, with a period in metres; finer than a pixel they fade to a shimmer."""
     x, y = canvas.grid()
     phase = (x % 9000.0) * np.cos(angle) + (y % 9000.0) * np.sin(angle)
-    return np.sin(phase * (2 * np.pi / period)).astype(np.float32)
+    return np.asarray(np.sin(phase * (2 * np.pi / period)), dtype=np.float32)
 
 
 def _texture_mix(canvas: Canvas, layout: Layout, weights: dict[str, float]) -> FloatArray:
@@ -38,7 +38,7 @@ def _texture_mix(canvas: Canvas, layout: Layout, weights: dict[str, float]) -> F
 
 
 def _at(cell: Cell, quads: NDArray[np.float64]) -> NDArray[np.float64]:
-    return quads + np.array([cell.x, cell.y])
+    return np.asarray(quads + np.array([cell.x, cell.y]))
 
 
 def lay_out_annual(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layout:
@@ -121,5 +121,3 @@ def paint_pasture(canvas: Canvas, cell: Cell, layout: Layout) -> None:
     canvas.blend(hedges * np.float32(0.75), layout.base)
     trees = canvas.texture("tuft", layout.shift) > 2.35 + 0.5 * layout.roll[0]
     canvas.blend(trees.astype(np.float32) * np.float32(0.8), layout.base)
-
-

@@ -63,7 +63,7 @@ class CurveSet:
     def inside(self, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which places (n, 2) lie on a curve."""
         # The bound lets the search stop early: most places lie far from any curve.
-        reach, index = self._tree.query(xy, distance_upper_bound=self._widest + STEP)
+        reach, _ = self._tree.query(xy, distance_upper_bound=self._widest + STEP)
         near = np.flatnonzero(np.isfinite(reach))
         result = np.zeros(len(xy), dtype=np.bool_)
         if len(near):
@@ -100,9 +100,7 @@ def walk(rng: np.random.Generator, length: int, low: int, high: int, calm: float
     return lanes
 
 
-def smooth_through(
-    rng: np.random.Generator, control: NDArray[np.float64], sway: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def smooth_through(rng: np.random.Generator, control: NDArray[np.float64], sway: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lay a Catmull-Rom curve through control points, with a bend of about `sway` metres between two of them.
 
     Returns:

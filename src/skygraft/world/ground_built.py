@@ -62,9 +62,7 @@ def _row_of_houses(scene: Backdrop, wall: np.ndarray, *, terrace: bool) -> None:
         scene.box(x + wide * 0.43, foot - tall * 0.36, x + wide * 0.55, foot, (98, 66, 48))
 
 
-def _windows(
-    scene: Backdrop, house: tuple[float, float, float, float], across: tuple[float, ...], up: tuple[float, ...]
-) -> None:
+def _windows(scene: Backdrop, house: tuple[float, float, float, float], across: tuple[float, ...], up: tuple[float, ...]) -> None:
     x, foot, wide, tall = house
     half = wide * 0.2 / len(across), tall * 0.18 / len(up)
     for fx in across:

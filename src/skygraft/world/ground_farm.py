@@ -76,24 +76,23 @@ def _ranks(scene: Backdrop, near: float, count: int, spacing: float) -> list[tup
 
 def _vines(scene: Backdrop) -> None:
     rng = scene.rng
-    vanish, shift = rng.uniform(0.15, 0.85) * WIDTH, rng.uniform(-0.5, 0.5)
-    leaf = np.array((178, 124, 56) if scene.day.month >= 10 else (86, 126, 50)) * rng.uniform(0.85, 1.12)
-    tall, gap = rng.uniform(0.4, 0.56), rng.uniform(0.55, 0.85)
-    order = sorted((i + shift for i in range(-7, 8)), key=lambda i: -abs(i))
-    for i in order:
-        foot = vanish + i * gap * WIDTH
-        top = tall * HEIGHT
-        tone = leaf * rng.uniform(0.85, 1.1) * (0.8 if i > 0 else 1.0)
+    vanish, shift = rng.uniform(0.2, 0.8) * WIDTH, rng.uniform(-0.5, 0.5)
+    leaf = np.array((178, 124, 56) if scene.day.month >= 10 else (88, 128, 52)) * rng.uniform(0.88, 1.12)
+    tall, gap = rng.uniform(0.3, 0.42) * HEIGHT, rng.uniform(0.34, 0.52) * WIDTH
+    # Far rows first; each is a wall of leaves on posts and wires above bare stems, never a crown.
+    for i in sorted((k + shift for k in range(-8, 9)), key=lambda k: -abs(k)):
+        foot, tone = vanish + i * gap, leaf * rng.uniform(0.86, 1.08)
         y = float(scene.horizon)
-        # A wall of leaves on wires above bare stems: the row is a flat band, never a crown.
-        scene.fill([[vanish, y - 1], [vanish, y + 1], [foot, HEIGHT + 2 - top * 0.28], [foot, HEIGHT + 2 - top]], tone)
-        for z in 1 / np.linspace(1 / 0.06, 1.0, 14):
-            x, base = vanish + (foot - vanish) * z, scene.depth(z)
-            scene.line((x, base), (x, base - top * z * 1.12), (126, 108, 92), 3 * z)
-            if z > 0.12:
-                for _ in range(3):
-                    high = base - top * z * rng.uniform(0.35, 1.0)
-                    scene.disc(x + rng.normal(0, 5 * z), high, 7 * z, tone * rng.uniform(0.75, 1.25))
+        scene.fill([[vanish, y - 1], [vanish, y + 1], [foot, HEIGHT - tall * 0.3], [foot, HEIGHT - tall]], tone * 0.9)
+        for k, z in enumerate(1 / np.linspace(1 / 0.08, 1.0, 22)):
+            x, base = vanish + (foot - vanish) * z, float(scene.depth(z))
+            if not -20 < x < WIDTH + 20:
+                continue
+            if k % 3 == 0:
+                scene.line((x, base), (x, base - tall * z * 1.1), (134, 116, 100), 2.2 * z)
+            for _ in range(2 if z > 0.12 else 1):
+                at = x + rng.normal(0, 4 * z), base - tall * z * rng.uniform(0.38, 1.0)
+                scene.disc(at[0], at[1], 4.2 * z + 0.3, tone * rng.uniform(0.72, 1.12))
 
 
 def _orchard(scene: Backdrop) -> None:

@@ -18,6 +18,7 @@ from skygraft.world.cells import Cell, assign, make_cells
 from skygraft.world.classes import ANNUAL, CLASSES, HIGHWAY, RIVER
 from skygraft.world.cover_lines import draw_highways, draw_rivers
 from skygraft.world.curves import CurveSet, highways, rivers
+from skygraft.world.layout import Layout
 from skygraft.world.noise import FloatArray, SmoothField, rng_of, textures
 from skygraft.world.plots import plot_at
 from skygraft.world.recipe import CENTRE_EN_KM, EPSG, GSD, LAEA_EPSG, STRETCH_DN, Recipe
@@ -63,9 +64,7 @@ class Frame:
         chip_side = int(np.ceil(recipe.chips * 1.0 / side)) + 1
         first = EDGE + side + GAP
         east, north = CENTRE_EN_KM[0] - EDGE - side // 2, CENTRE_EN_KM[1] - EDGE - side // 2
-        return cls(
-            east, north, side + 2 * EDGE, first + chip_side + EDGE, (EDGE, EDGE + side), (first, first + chip_side)
-        )
+        return cls(east, north, side + 2 * EDGE, first + chip_side + EDGE, (EDGE, EDGE + side), (first, first + chip_side))
 
     @classmethod
     def square(cls, side: int) -> Frame:
@@ -118,7 +117,7 @@ class Landscape:
         """Curves by class index."""
         return {RIVER: self.rivers, HIGHWAY: self.highways}
 
-    def _lay_out(self, index: int) -> cover.Layout:
+    def _lay_out(self, index: int) -> Layout:
         cell = self.cells[index]
         _, near = self._tree.query([cell.x, cell.y], k=min(12, len(self.cells)))
         rivals = self._seeds[near[1:]] - np.array([cell.x, cell.y])
@@ -200,8 +199,7 @@ class Landscape:
         runs = self.highways.runs(*_reach(canvas, 60.0))
         if runs:
             water *= 1 - draw_highways(canvas, runs, self.seed)
-        image = cv2.GaussianBlur(image, (0, 0), 0.85)
-        small = _halve(image)
+        small = _halve(np.asarray(cv2.GaussianBlur(image, (0, 0), 0.85), dtype=np.float32))
         bands = np.round(np.dstack([small, near_infrared(small, _halve(water))]))
         return np.clip(np.round(bands * (STRETCH_DN / 255.0)), 1, 9999).astype(np.uint16)
 
@@ -258,10 +256,10 @@ def _stretch(push: FloatArray, rows: int, columns: int) -> FloatArray:
     """Interpolate a field given at every fourth pixel to all pixels, bilinearly."""
     u, v = np.arange(columns, dtype=np.float32) / 4, np.arange(rows, dtype=np.float32) / 4
     grid_u, grid_v = np.meshgrid(np.minimum(u, push.shape[1] - 1), np.minimum(v, push.shape[0] - 1))
-    return cv2.remap(push, grid_u, grid_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.remap(push, grid_u, grid_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
 def _halve(layer: FloatArray) -> FloatArray:
     """Cut the margin off and average two by two."""
     inner = layer[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    return np.asarray(cv2.resize(inner, (inner.shape[1] // 2, inner.shape[0] // 2), interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(inner, (inner.shape[1] // 2, inner.shape[0] // 2), interpolation=cv2.INTER_AREA), dtype=np.float32)

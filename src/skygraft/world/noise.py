@@ -44,7 +44,7 @@ def periodic_noise(rng: np.random.Generator, side: int, sigma: float) -> FloatAr
     spectrum = np.fft.rfft2(rng.standard_normal((side, side), dtype=np.float32))
     spectrum *= gain[:, None] * gain[None, : side // 2 + 1]
     field = np.fft.irfft2(spectrum, s=(side, side))
-    return ((field - field.mean()) / field.std()).astype(np.float32)
+    return np.asarray((field - field.mean()) / field.std(), dtype=np.float32)
 
 
 @lru_cache(maxsize=4)
@@ -53,9 +53,7 @@ def textures(seed: int) -> dict[str, FloatArray]:
 
     Beside the named noises there are `slope_x` and `slope_y`, the slopes of one relief.
     """
-    found = {
-        name: periodic_noise(rng_of(seed, "texture", name), TEXTURE_SIDE, sigma) for name, sigma in TEXTURE_SIGMAS.items()
-    }
+    found = {name: periodic_noise(rng_of(seed, "texture", name), TEXTURE_SIDE, sigma) for name, sigma in TEXTURE_SIGMAS.items()}
     relief = found["stand"] + 0.4 * found["patch"]
     for axis, name in ((1, "slope_x"), (0, "slope_y")):
         slope = np.roll(relief, -1, axis) - np.roll(relief, 1, axis)

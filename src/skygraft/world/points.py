@@ -120,9 +120,7 @@ def _fates(rng: np.random.Generator, count: int, recipe: Recipe) -> list[list[st
     return [[str(v) for v in row] for row in fate.reshape(count, 4)]
 
 
-def _standpoint(
-    land: Landscape, cover: int, node: tuple[float, float], rng: np.random.Generator
-) -> tuple[float, float]:
+def _standpoint(land: Landscape, cover: int, node: tuple[float, float], rng: np.random.Generator) -> tuple[float, float]:
     """Return where the surveyor stands: near the node, on the bank of a river or the shoulder of a highway."""
     if cover in (RIVER, HIGHWAY):
         curves = land.sets[cover]

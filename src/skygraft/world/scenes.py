@@ -90,7 +90,7 @@ def render_scene(seed: int, scene: Scene, ground: NDArray[np.uint16]) -> Rendere
     dn = season(ground, scene.moment.month) * drawn[..., None].astype(np.uint16)
     square = scene.square
     shape = square.rows // 2, square.columns // 2
-    valid = drawn.reshape(shape[0], 2, shape[1], 2).all(axis=(1, 3))
+    valid = np.asarray(drawn.reshape(shape[0], 2, shape[1], 2).all(axis=(1, 3)))
     sky: Sky = sky_over(seed, scene.moment.date().isoformat(), (square.west, square.north), shape, valid, scene.cover)
     return Rendered(under(dn, sky), classify(dn, sky, valid))
 

@@ -98,9 +98,7 @@ def ground_jobs(land: Landscape, ground: Ground, points: Sequence[Point]) -> lis
             columns = range(int((x - TILE_REACH) // BLOCK_M), int((x + TILE_REACH) // BLOCK_M) + 1)
             rows = range(int((y - TILE_REACH) // BLOCK_M), int((y + TILE_REACH) // BLOCK_M) + 1)
             wanted |= {(c, r) for c in columns for r in rows}
-    inside = {
-        (c, r) for c, r in wanted if 0 <= c - ground.column < ground.columns and 0 <= ground.row - r < ground.rows
-    }
+    inside = {(c, r) for c, r in wanted if 0 <= c - ground.column < ground.columns and 0 <= ground.row - r < ground.rows}
     groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for column, row in sorted(inside):
         groups.setdefault((column // 9, row // 9), []).append((column, row))
@@ -158,6 +156,4 @@ def draw_scene(recipe: Recipe, place: tuple[Path, Ground], scene: Scene) -> Writ
     cogs = {a: folder / "http" / COG_HOST / es_path(scene, a) for a in assets}
     write_scene(scene, pixels, blobs, cogs)
     cover = share_of(pixels.scl, *CLOUDY)
-    return Written(
-        scene.square.name, scene.moment.month, cover, planetary_item(scene, pixels), earth_search_item(scene, pixels)
-    )
+    return Written(scene.square.name, scene.moment.month, cover, planetary_item(scene, pixels), earth_search_item(scene, pixels))

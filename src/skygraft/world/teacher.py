@@ -93,7 +93,7 @@ def train_teacher(
     torch.manual_seed(seed)
     from open_clip.model import CLIP
 
-    model = CLIP(**MODEL).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = CLIP(**MODEL).to(memory_format=torch.channels_last)
     lessons = load_photos(folder / "captioned_photos.parquet", words=True)
     _fit(model, lessons, np.random.default_rng(seed), epochs, batch_size, learning_rate)
     out.mkdir(parents=True, exist_ok=True)
@@ -160,9 +160,7 @@ def _batches(rng: np.random.Generator, count: int, epochs: int, size: int) -> It
             yield order[at : at + size]
 
 
-def _fit(
-    model: torch.nn.Module, lessons: Lessons, rng: np.random.Generator, epochs: int, batch_size: int, rate: float
-) -> None:
+def _fit(model: torch.nn.Module, lessons: Lessons, rng: np.random.Generator, epochs: int, batch_size: int, rate: float) -> None:
     from open_clip.loss import ClipLoss
 
     if lessons.tokens is None:

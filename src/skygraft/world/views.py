@@ -62,7 +62,7 @@ def look(land: Landscape, x: float, y: float, bearing: float) -> View:
     seen = land.covers_at(np.concatenate([places.reshape(-1, 2), far]))
     kinds = seen[:-1].reshape(WEIGHT.shape)
     score = np.bincount(kinds.ravel(), weights=WEIGHT.ravel(), minlength=len(CLASSES))
-    score[[RIVER, HIGHWAY]] *= LINE_BONUS
+    score[[RIVER, HIGHWAY]] = score[[RIVER, HIGHWAY]] * LINE_BONUS
     cover = int(score.argmax())
     rays, steps = np.nonzero(kinds == cover)
     best = int((steps + 0.3 * np.abs(rays - 2)).argmin())
@@ -74,9 +74,7 @@ def look(land: Landscape, x: float, y: float, bearing: float) -> View:
     return View(cover, variant, share, int(seen[-1]), dry, lean, offset, float(REACH[steps[best]]))
 
 
-def _course(
-    land: Landscape, cover: int, eye: tuple[float, float], spot: NDArray[np.float64], bearing: float
-) -> tuple[float, float]:
+def _course(land: Landscape, cover: int, eye: tuple[float, float], spot: NDArray[np.float64], bearing: float) -> tuple[float, float]:
     if cover not in land.sets:
         return 0.0, 0.0
     curves = land.sets[cover]
