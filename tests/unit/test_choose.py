@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from skygraft.core.schemas import SCENES, TILES
 from skygraft.geo.tiles import outlines
 from skygraft.imagery.choose import choose_scenes
 from skygraft.imagery.queries import month_index, month_span, queries_for
+from skygraft.imagery.scenes import CATALOGUES, scene_table
 
 WEST, NORTH = 600000.0, 5000040.0
 
@@ -234,3 +238,30 @@ def test_questions_across_the_antimeridian_are_cut_there_and_undated_tiles_ask_n
 def test_months_have_their_own_ends(day: dt.date) -> None:
     first, last = month_span(month_index(day))
     assert (first.day, last.day) == (1, calendar.monthrange(day.year, day.month)[1]) and first <= day <= last
+
+
+@pytest.mark.mirror
+def test_real_footprints_cover_tiles_inside_them_also_beside_the_antimeridian() -> None:
+    path = Path(os.environ.get("SKYGRAFT_MIRROR", Path(__file__).parents[3] / "shared" / "data")) / "stac"
+    path /= "planetary_computer_sentinel-2-l2a_items.ndjson"
+    if not path.exists():
+        pytest.skip(f"no mirror of real files: {path} is missing (set SKYGRAFT_MIRROR)")
+    items = [json.loads(line) for line in path.read_text().splitlines()]
+    scenes, rejected = scene_table(items, CATALOGUES["planetary_computer"], ("B04",))
+    assert not rejected
+    tiles, names = [], []
+    for row in scenes.to_pylist():
+        outline, epsg = shapely.from_wkb(row["geometry"]), int(row["crs"].removeprefix("EPSG:"))
+        inside = outline.buffer(-0.03)
+        if inside.is_empty:
+            continue
+        spot = inside.representative_point()
+        x, y = pyproj.Transformer.from_crs(4326, epsg, always_xy=True).transform(spot.x, spot.y)
+        tiles.append(tile(row["scene_id"], x // 20 * 20, y // 20 * 20, dt.date(2019, 1, 9), epsg))
+        names.append(row["scene_id"])
+    found = choose_scenes(tiles_table(tiles), scenes, options(max_scene_cloud=100, candidates=40))
+    listed = scenes.column("scene_id").to_pylist()
+    assert len(names) > 20
+    for name, choice in zip(names, found, strict=True):
+        assert name in [listed[one.scene] for one in choice.candidates]
+        assert all(one.days_apart == -8.0 for one in choice.candidates)

@@ -130,6 +130,19 @@ def test_spans_join_near_blocks_hold_each_once_and_stay_small(tmp_path: Path) ->
     assert len(everything) == 2 and all(span.length <= 8 << 20 for span in everything)
 
 
+def test_pixels_given_by_their_centres_lie_where_rasterio_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=8, width=8, count=1, dtype="uint8", crs="EPSG:32631", transform=from_origin(5e5, 5e6, 10, 10)
+    ) as dataset:
+        dataset.update_tags(AREA_OR_POINT="Point")
+        dataset.write(np.zeros((8, 8), np.uint8), 1)
+    layout = read_layout(FileSource(path).read)
+    with rasterio.open(path) as dataset:
+        assert dataset.tags()["AREA_OR_POINT"] == "Point"
+        assert (layout.west, layout.north) == (dataset.transform.c, dataset.transform.f) == (5e5, 5e6)
+
+
 def test_a_window_outside_is_refused(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
     path = tmp_path / "x.tif"
     write(path, driver="COG")

@@ -58,6 +58,7 @@ class PlanetaryComputer:
     def __init__(self, deadline_s: float = 120.0) -> None:
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
+        self._broken: str | None = None
 
     def sign(self, href: str) -> str:
         """The address with a token that holds for a minute at least.
@@ -88,17 +89,21 @@ class PlanetaryComputer:
         if token is not None and token.ttl() >= _REFRESHED_S:
             # No request will be made, so nothing can hang.
             return str(planetary_computer.sign(href))
+        if self._broken is not None:
+            # Others wait for the same token: none of them needs to wait for the same end.
+            raise EndpointError(self._broken)
         place = public_url(href)
         try:
             signed: str = within(self._deadline_s, lambda: planetary_computer.sign(href), "signature")
         except TransientError as error:
-            raise EndpointError(f"No signature for {place} within {self._deadline_s:g} s; finished tiles are kept: try later.") from error
+            self._broken = f"No signature for {place} within {self._deadline_s:g} s; finished tiles are kept: try later."
+            raise EndpointError(self._broken) from error
         except (requests.RequestException, pydantic.ValidationError, ValueError) as error:
-            what = _what(error)
-            raise EndpointError(
-                f"Planetary Computer gives no signature for {place} ({what}); finished tiles are kept. Try later, set "
+            self._broken = (
+                f"Planetary Computer gives no signature for {place} ({_what(error)}); finished tiles are kept. Try later, set "
                 "PC_SDK_SUBSCRIPTION_KEY if you have a key, or choose catalogue: earth_search."
-            ) from error
+            )
+            raise EndpointError(self._broken) from error
         return signed
 
 
@@ -114,6 +119,6 @@ def _what(error: Exception) -> str:
         return f"HTTP {error.response.status_code}"
     if isinstance(error, requests.exceptions.RetryError):
         return "over its limit, or out of order, after many tries"
-    if isinstance(error, requests.RequestException):
+    if isinstance(error, requests.RequestException) and not isinstance(error, requests.exceptions.JSONDecodeError):
         return problem_of_exception(error).what
     return "an answer that is no token"

@@ -25,7 +25,8 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _NUMPY = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8"}
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS_PER_STRIP = 256, 257, 258, 259, 277, 278
 _STRIP_OFFSETS, _STRIP_COUNTS, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT = 273, 279, 317, 322, 323
-_TILE_OFFSETS, _TILE_COUNTS, _FORMAT, _PIXEL_SCALE, _TIEPOINT = 324, 325, 339, 33550, 33922
+_TILE_OFFSETS, _TILE_COUNTS, _FORMAT, _PIXEL_SCALE, _TIEPOINT, _GEO_KEYS = 324, 325, 339, 33550, 33922, 34735
+_RASTER_TYPE, _PIXEL_IS_POINT = 1025, 2
 _KINDS = {1: "u", 2: "i", 3: "f"}
 
 
@@ -148,6 +149,8 @@ def _layout(tags: _Directory) -> Layout:
     scale, tie = tags.array(_PIXEL_SCALE).astype(float), tags.array(_TIEPOINT).astype(float)
     if not np.isclose(scale[0], scale[1]):
         raise corrupt("its pixels are not square")
+    # A file may give the places of its pixels' centres instead of their corners.
+    corner = -0.5 if _centred(tags) else 0.0
     layout = Layout(
         width=width,
         height=height,
@@ -160,13 +163,20 @@ def _layout(tags: _Directory) -> Layout:
         offsets=tags.array(_TILE_OFFSETS if tiled else _STRIP_OFFSETS).astype(np.int64),
         counts=tags.array(_TILE_COUNTS if tiled else _STRIP_COUNTS).astype(np.int64),
         pixel_m=float(scale[0]),
-        west=float(tie[3] - tie[0] * scale[0]),
-        north=float(tie[4] + tie[1] * scale[1]),
+        west=float(tie[3] + (corner - tie[0]) * scale[0]),
+        north=float(tie[4] - (corner - tie[1]) * scale[1]),
     )
     expected = layout.blocks_across * -(-height // layout.block_height)
     if len(layout.offsets) != expected or len(layout.counts) != expected:
         raise corrupt(f"it lists {len(layout.offsets)} blocks; {expected} are expected")
     return layout
+
+
+def _centred(tags: _Directory) -> bool:
+    if _GEO_KEYS not in tags:
+        return False
+    keys = tags.array(_GEO_KEYS).astype(int).reshape(-1, 4)
+    return bool(((keys[:, 0] == _RASTER_TYPE) & (keys[:, 3] == _PIXEL_IS_POINT)).any())
 
 
 def corrupt(what: str) -> PermanentItemError:
