@@ -109,7 +109,7 @@ def map_figure(longitude: Floats, latitude: Floats, splits: Sequence[str]) -> st
                     longitude[chosen], latitude[chosen], s=size, color=colour, linewidths=0, rasterized=True,
                     label=f"{split} ({int(chosen.sum()):,})",
                 )  # fmt: skip
-        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, markerscale=max(1.0, 4 / size**0.5))
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, markerscale=max(1.0, 4 / size**0.5))
         _map_axes(axes, latitude)
         return _uri(figure)
 
@@ -119,8 +119,12 @@ def density_figure(longitude: Floats, latitude: Floats) -> str:
     with rc_context(_STYLE):
         figure = Figure(figsize=(5.2, 4.6), layout="constrained")
         axes = figure.add_subplot()
-        cells = axes.hexbin(longitude, latitude, gridsize=24, mincnt=1, cmap="viridis", linewidths=0.2)
-        figure.colorbar(cells, ax=axes, label="pairs in a hexagon", shrink=0.85)
+        # About six places a hexagon: fewer would draw the places themselves.
+        places = len(np.unique(np.stack([longitude, latitude]), axis=1).T)
+        cells = axes.hexbin(
+            longitude, latitude, gridsize=int(np.clip((places / 6) ** 0.5, 4, 60)), mincnt=1, cmap="viridis", linewidths=0.2
+        )
+        figure.colorbar(cells, ax=axes, label="pairs in a hexagon", orientation="horizontal", shrink=0.7, pad=0.03, aspect=30)
         _map_axes(axes, latitude)
         return _uri(figure)
 

@@ -21,6 +21,8 @@ from skygraft.report.figures import density_figure, map_figure
 from skygraft.report.page import PairsSection
 
 _DIRECTIONS = "NESWP"
+# One that no line is broken at.
+_HYPHEN = "\u2011"
 
 
 def read_photos(paths: Sequence[Path]) -> pa.Table:
@@ -123,7 +125,10 @@ def _example(
     acquired = tile["acquired_at"]
     seen = acquired[0].date().isoformat() if isinstance(acquired, list) and acquired and acquired[0] is not None else "day not known"
     cover = f", land cover {first['lc']}" if first["lc"] else ""
-    return Example(picture, tuple(shown[:4]), f"{first['location_id']}{cover}. Photos {day}, satellite {seen}.")
+    clouds = tile["cloud_fraction"]
+    if isinstance(clouds, list) and clouds and clouds[0] is not None:
+        seen += f", {100 * clouds[0]:.0f} % of it cloud"
+    return Example(picture, tuple(shown[:4]), f"{first['location_id']}{cover}. Photos {day}, satellite {seen}.".replace("-", _HYPHEN))
 
 
 def _degrees(points: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -7,14 +7,14 @@ import platform
 import subprocess
 from pathlib import Path
 
-import skygraft
+from skygraft.version import __version__
 
 _LIBRARIES = ("torch", "open_clip_torch", "lightning", "numpy", "scikit-learn", "pyarrow", "rasterio", "snakemake")
 
 
 def versions(folder: Path) -> dict[str, str]:
     """Versions of skygraft, Python and the libraries that numbers depend on, and the commit of ``folder`` where it has one."""
-    found = {"skygraft": skygraft.__version__, "commit": commit(folder) or "none", "Python": platform.python_version()}
+    found = {"skygraft": __version__, "commit": commit(folder) or "none", "Python": platform.python_version()}
     for name in _LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from skygraft.config.evaluation import FloorModel
 from skygraft.config.model import Config
 from skygraft.core.files import lock
+from skygraft.encoders.clip import use_threads
 from skygraft.evaluation.benchmarks.eurosat import CLASSES, EuroSatArchive
 from skygraft.evaluation.confusion import recalls
 from skygraft.evaluation.features import FeatureTable, read_features
@@ -50,7 +50,7 @@ def run(config: Config, *, model: str) -> None:
         CorruptDataError: The features or the archive are broken, or of other images than the protocols name.
     """
     task, layout, facts = scored.task_of(config), Layout(config), scored.facts_of(config, model)
-    torch.set_num_threads(scored.THREADS)
+    use_threads(scored.THREADS)
     features = read_features(layout.features(task.benchmark, model))
     data = scored.data_name(config, task.benchmark)
     with EuroSatArchive(layout.benchmark_file(task.benchmark, config.benchmarks[task.benchmark].file)) as archive:

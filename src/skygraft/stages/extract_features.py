@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from skygraft.config.evaluation import FloorModel
 from skygraft.config.model import Config
 from skygraft.core.files import lock
-from skygraft.encoders.clip import FrozenClip
+from skygraft.encoders.clip import FrozenClip, use_threads
 from skygraft.evaluation.benchmarks.eurosat import EuroSatArchive, decode, label_of, natural_key
 from skygraft.evaluation.features import Features, FeatureTable, write_features
 from skygraft.evaluation.floor import floor_statistics
@@ -35,7 +34,7 @@ def run(config: Config, *, model: str) -> None:
         CorruptDataError: The archive or an image of it is broken.
     """
     task, section, layout = scored.task_of(config), scored.scored(config, model), Layout(config)
-    torch.set_num_threads(scored.THREADS)
+    use_threads(scored.THREADS)
     target = layout.features(task.benchmark, model)
     clip = scored.load_scored(config, model)
     with lock(layout.work("extract_features") / f"{config.name}-{model}.lock"), _archive(config) as archive:

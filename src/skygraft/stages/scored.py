@@ -78,7 +78,7 @@ def facts_of(config: Config, name: str) -> ModelFacts:
     model = scored(config, name)
     if isinstance(model, RunModel):
         run = config.runs[model.run]
-        return ModelFacts(name, run.system, _imagery(config, run.imagery), run.objective.name, run.start)
+        return ModelFacts(name, run.system, run.imagery, run.objective.name, run.start)
     if isinstance(model, FolderModel):
         return _from_card(name, Path(model.folder))
     if isinstance(model, EncoderModel):
@@ -116,16 +116,13 @@ def has_text(config: Config, name: str) -> bool:
     return isinstance(scored(config, name), EncoderModel | RunModel | FolderModel)
 
 
-def _imagery(config: Config, name: str) -> str:
-    return f"{name} (embedded world, seed {config.world.seed})" if config.world is not None else name
-
-
 def _from_card(name: str, folder: Path) -> ModelFacts:
     path = folder / CARD_NAME
     if not path.is_file():
-        return ModelFacts(name, system="open_clip folder")
+        return ModelFacts(name, system="clip")
     try:
         card = dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise CorruptDataError(f"{path} is damaged ({error}): make the model again.") from error
-    return ModelFacts(name, *(str(card.get(key, NONE)) for key in ("system", "imagery", "objective", "start")))
+    # A folder that no run made, such as the embedded world's teacher, is a CLIP as it is.
+    return ModelFacts(name, str(card.get("system", "clip")), *(str(card.get(key, NONE)) for key in ("imagery", "objective", "start")))
