@@ -105,7 +105,8 @@ def _digests(config: Config, run: str) -> dict[str, str]:
     layout, section = Layout(config), config.runs[run]
     plan = config.imagery[section.imagery].plan
     files = [layout.tiles(plan), layout.pairs(plan), *layout.tile_shards(section.imagery)]
-    files += [shard for photos in config.plans[plan].photos for shard in layout.embedding_shards(section.encoder, photos)]
+    for photos in config.plans[plan].photos:
+        files += [layout.photos(photos), *layout.embedding_shards(section.encoder, photos)]
     return {str(path): sha256_file(path) for path in files}
 
 

@@ -79,10 +79,13 @@ class Alignment(LightningModule):
         """Adds the epoch to the curves."""
         means = {name: _mean(losses) for name, losses in self._losses.items()}
         self._losses = {"train": [], "val": []}
-        values = (self.current_epoch, means["train"], means["val"], self._rate, 1 / float(self.temperature()))
+        values = (self.current_epoch, means["train"], means["val"], self._rate, self._current_temperature())
         self.history.append(dict(zip(HISTORY_COLUMNS, values, strict=True)))
         if self._after_epoch is not None:
             self._after_epoch(self)
+
+    def _current_temperature(self) -> float:
+        return 1 / float(self.temperature()) if self._contrasts else math.nan
 
     def train_dataloader(self) -> DataLoader[int]:
         """Numbers of an epoch's steps."""
