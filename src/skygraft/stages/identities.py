@@ -11,6 +11,7 @@ from skygraft.config.model import Config
 from skygraft.core.errors import ConfigError
 from skygraft.core.files import write_json
 from skygraft.core.identity import digest
+from skygraft.evaluation.protocol import load_protocol
 from skygraft.stages.layout import Layout
 
 FILE = "identity.json"
@@ -65,10 +66,22 @@ def benchmark_identity(config: Config, benchmark: str) -> Identity:
 
 
 def model_identity(config: Config, model: str) -> Identity:
-    """A scored model; what its weights are is told by its files."""
+    """A scored model and what it is asked to see; what its weights are is told by its files."""
     scored = config.scored_models()[model]
     encoder = getattr(scored, "encoder", None)
-    return {"model": scored.identity(), "encoder": config.encoders[encoder].identity() if encoder is not None else None}
+    asked = config.encoders[encoder].identity() if encoder is not None else None
+    # Protocols name the images, and a user's own may change under the same name. Random weights are drawn from the seed.
+    return {"model": scored.identity(), "encoder": asked, "protocols": protocol_identities(config), "seed": config.seed}
+
+
+def protocol_identities(config: Config) -> dict[str, str]:
+    """The k-shot task's protocols by name, each with the hash of what its file fixes.
+
+    Raises:
+        ConfigError: One is not there, or is no protocol.
+    """
+    names = config.eurosat_kshot.protocols if config.eurosat_kshot is not None else ()
+    return {name: load_protocol("eurosat", name).identity() for name in names}
 
 
 def scores_identity(config: Config, model: str) -> Identity:
@@ -76,8 +89,7 @@ def scores_identity(config: Config, model: str) -> Identity:
     task = config.eurosat_kshot
     if task is None:
         return {}
-    asked = {"protocols": list(task.protocols), "benchmark": task.benchmark, "prompts": task.prompts}
-    return {"task": asked, "seed": config.seed, "model": model_identity(config, model)}
+    return {"task": {"benchmark": task.benchmark, "prompts": task.prompts}, "model": model_identity(config, model)}
 
 
 def report_identity(config: Config) -> Identity:
