@@ -89,6 +89,19 @@ def test_a_failure_on_a_later_page_is_tried_again() -> None:
             assert found(server.url("/")) == NAMES
 
 
+def test_only_the_wanted_assets_are_asked_for_where_the_catalogue_can_leave_others_out() -> None:
+    script = stac_pages([PAGES[0]])
+    landing = script["/"]
+    assert not isinstance(landing, Paged)
+    document = json.loads(landing[0].body)
+    document["conformsTo"].append("https://api.stacspec.org/v1.0.0/item-search#fields")
+    with scripted_server(script | {"/": [json_body(document)]}) as server:
+        searcher = Searcher(CATALOGUES["earth_search"], NETWORK, url=server.url("/"), bands=("B04", "SCL"))
+        assert len(searcher.search(QUERY)) == 4
+        (asked,) = [json.loads(one.body) for one in server.requests("/search", "POST")]
+    assert set(asked["fields"]["include"]) == {"id", "geometry", "bbox", "properties", "assets.red", "assets.scl"}
+
+
 def test_an_empty_page_does_not_end_the_listing() -> None:
     with scripted_server(stac_pages([PAGES[0], [], PAGES[1]])) as server:
         assert found(server.url("/")) == NAMES[:8]
