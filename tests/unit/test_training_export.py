@@ -19,6 +19,7 @@ import skygraft
 from skygraft.config.load import dump
 from skygraft.config.model import Config
 from skygraft.config.runs import Cosine, Optimiser
+from skygraft.config.world import World
 from skygraft.core.errors import ConfigError, SkygraftError
 from skygraft.core.files import sha256_file
 from skygraft.core.folders import atomic_folder
@@ -66,7 +67,15 @@ def test_the_facts_and_the_card_tell_what_was_done(project: Config) -> None:
     assert card["sha256"]["open_clip_model.safetensors"] == sha256_file(FOLDER / "open_clip_model.safetensors")
     assert card["encoder"]["weights_sha256"] == sha256_file(Path("encoder/open_clip_model.safetensors"))
     readme = (FOLDER / "README.md").read_text()
-    for part in ("EU reuse", "Copernicus", "What it cannot see", "Biases", "Surveillance", "satellite to ground", "36 tiles"):
+    for part in (
+        "EU reuse",
+        "Copernicus Sentinel data 2018",
+        "What it cannot see",
+        "Biases",
+        "Surveillance",
+        "satellite to ground",
+        "36 tiles",
+    ):
         assert part in readme
     assert str(Path.cwd()) not in readme + json.dumps(card)
 
@@ -169,3 +178,15 @@ def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_left(project: Co
     assert "run the same command again" in done.stdout
     assert {path.name: path.read_bytes() for path in FOLDER.iterdir()} == before
     assert [path.name for path in FOLDER.parent.iterdir() if path.name.startswith(".tmp")] == []
+
+
+def test_a_model_of_the_embedded_world_says_so_and_names_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = configuration().model_copy(update={"world": World(seed=5)})
+    write_tables(config)
+    train.run(config, run="run")
+    card, readme = skygraft.load(FOLDER).card, (FOLDER / "README.md").read_text()
+    assert (card["imagery"], card["data"]) == ("s2 (embedded world, seed 5)", "embedded world, seed 5")
+    assert "Made in the embedded world, seed 5" in readme
+    assert "Copernicus" not in readme
+    assert "European Union" not in readme

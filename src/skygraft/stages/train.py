@@ -75,7 +75,7 @@ def run(config: Config, *, run: str) -> None:
 
 
 def _photo_tables(config: Config, run: str) -> pa.Table:
-    layout, columns = Layout(config), ["photo_id", "location_id", "licence", "author"]
+    layout, columns = Layout(config), ["photo_id", "location_id", "year", "licence", "author"]
     return pa.concat_tables([read_table(PHOTOS, layout.photos(photos), columns) for photos in config.plan_of(run).photos])
 
 
@@ -144,6 +144,7 @@ def _provenance(
         stretch=(section.stretch.low, section.stretch.high),
         pooling=section.pooling,
         photos=plan.photos,
+        years=tuple(sorted(set(photos.column("year").to_pylist()))),
         attributions=_attributions(named),
         seed=config.seed,
         torch_threads=section.torch_threads,

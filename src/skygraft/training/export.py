@@ -44,6 +44,7 @@ class Provenance:
         stretch: Reflectance x 10000 that becomes 0 and 255.
         pooling: How the photos of a place became one target.
         photos: Sources of the photos.
+        years: Of the photos, and so of the imagery.
         attributions: Licence and author of the photos, with their number.
         seed: Where all chance came from.
         torch_threads: Equal threads give equal bytes.
@@ -69,6 +70,7 @@ class Provenance:
     stretch: tuple[float, float]
     pooling: str
     photos: tuple[str, ...]
+    years: tuple[int, ...]
     attributions: tuple[Mapping[str, Any], ...]
     seed: int
     torch_threads: int

@@ -85,7 +85,7 @@ class Alignment(LightningModule):
             self._after_epoch(self)
 
     def _current_temperature(self) -> float:
-        return 1 / float(self.temperature()) if self._contrasts else math.nan
+        return 1 / float(self.temperature().detach()) if self._contrasts else math.nan
 
     def train_dataloader(self) -> DataLoader[int]:
         """Numbers of an epoch's steps."""
