@@ -22,7 +22,7 @@ from skygraft.core.files import atomic_path, sha256_file, write_bytes, write_jso
 from skygraft.core.identity import digest
 from skygraft.world import tasks
 from skygraft.world.classes import NAMES
-from skygraft.world.eurosat import ARCHIVE_PATH, archive, choose_chips
+from skygraft.world.eurosat import ARCHIVE_PATH, Chip, archive, choose_chips
 from skygraft.world.landscape import Landscape
 from skygraft.world.lucas import HARMONISED_PATH, MICRO_PATH, PHOTO_HOST, harmonised_csv, micro_csv, micro_rows
 from skygraft.world.photos import Captioned, Truth
@@ -54,9 +54,7 @@ def build_world(recipe: Recipe, folder: Path, *, workers: int = 2) -> dict[str, 
     land = tasks.landscape(recipe)
     squares = squares_of(land)
     points = survey(land, recipe, squares)
-    rows = micro_rows(recipe.seed, points)
-    write_text(folder / "http" / MICRO_PATH, micro_csv(rows))
-    write_text(folder / "http" / HARMONISED_PATH, harmonised_csv(points, rows))
+    _write_tables(folder, recipe, points)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool, tempfile.TemporaryDirectory(dir=folder) as work:
         ground = tasks.Ground.over(squares, Path(work) / "ground.npy")
@@ -65,18 +63,17 @@ def build_world(recipe: Recipe, folder: Path, *, workers: int = 2) -> dict[str, 
         captioned = _start_captioned(pool, recipe)
         chips = choose_chips(land, recipe.chips)
         images = pool.map(tasks.draw_chip_images, *_spread(recipe, None, tasks.chip_jobs(chips)))
-        blocks = sum(drawn)
-        _LOG.info("%d blocks of ground drawn", blocks)
-        jobs = [scene for square in squares for scene in scenes_of(recipe.seed, square)]
-        written = list(pool.map(tasks.draw_scene, *_spread(recipe, (folder, ground), jobs)))
+        _LOG.info("%d blocks of ground drawn", sum(drawn))
+        scenes = [scene for square in squares for scene in scenes_of(recipe.seed, square)]
+        written = list(pool.map(tasks.draw_scene, *_spread(recipe, (folder, ground), scenes)))
         told = [one for part in truths for one in part]
-        order = [chip for job in tasks.chip_jobs(chips) for chip in job]
-        write_bytes(folder / "http" / ARCHIVE_PATH, archive(order, [i for part in images for i in part]))
+        _write_archive(folder, chips, images)
         for name, parts in captioned.items():
             _write_captioned(folder / f"{name}.parquet", [one for part in parts for one in part])
     _write_catalogues(folder, written)
-    _write_truth(folder / "truth.parquet", told)
-    facts = _facts(recipe, points, squares, told, written) | {"blocks_drawn": blocks, "chips": Counter(NAMES[c.cover] for c in chips)}
+    _write_parquet(folder / "truth.parquet", pa.Table.from_pylist([asdict(one) for one in told]))
+    facts = _facts(recipe, points, squares, told, written)
+    facts["chips"] = Counter(NAMES[c.cover] for c in chips)
     return _write_manifest(folder, recipe, land, facts)
 
 
@@ -113,8 +110,15 @@ def _write_captioned(path: Path, photos: Sequence[Captioned]) -> None:
     _write_parquet(path, table)
 
 
-def _write_truth(path: Path, told: Sequence[Truth]) -> None:
-    _write_parquet(path, pa.Table.from_pylist([asdict(one) for one in told]))
+def _write_tables(folder: Path, recipe: Recipe, points: Sequence[Point]) -> None:
+    rows = micro_rows(recipe.seed, points)
+    write_text(folder / "http" / MICRO_PATH, micro_csv(rows))
+    write_text(folder / "http" / HARMONISED_PATH, harmonised_csv(points, rows))
+
+
+def _write_archive(folder: Path, chips: Sequence[Chip], images: Iterable[list[bytes]]) -> None:
+    order = [chip for job in tasks.chip_jobs(chips) for chip in job]
+    write_bytes(folder / "http" / ARCHIVE_PATH, archive(order, [image for part in images for image in part]))
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:

@@ -60,7 +60,7 @@ class Frame:
     @classmethod
     def of(cls, recipe: Recipe) -> Frame:
         """Return the frame that holds a recipe's points and, to the east of them, its chips."""
-        side = int(np.ceil(np.sqrt(recipe.points * 1.22)))
+        side = int(np.ceil(np.sqrt(recipe.points * 1.2)))
         chip_side = int(np.ceil(recipe.chips * 1.0 / side)) + 1
         first = EDGE + side + GAP
         east, north = CENTRE_EN_KM[0] - EDGE - side // 2, CENTRE_EN_KM[1] - EDGE - side // 2

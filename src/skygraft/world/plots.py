@@ -36,28 +36,33 @@ def split_square(
     Returns:
         Corners (plots, 4, 2) in metres from the middle of the square.
     """
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[cos, sin], [-sin, cos]])
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     quads = np.array([[[-half, -half], [half, -half], [half, half], [-half, half]]]) @ turn
     done: list[NDArray[np.float64]] = []
     while len(quads):
         n = len(quads)
-        wide = _length(quads, 0, 1) + _length(quads, 3, 2)
-        high = _length(quads, 1, 2) + _length(quads, 0, 3)
+        wide, high = _sides(quads)
         small = wide * high / 4 < area * np.exp(rng.normal(0, spread, n))
         across = np.where(rng.random(n) < 0.75, wide > high / elongation, wide > high)
         cut = 0.5 + rng.uniform(-0.2, 0.2, (n, 1)) + rng.uniform(-skew, skew, (n, 2))
         done.append(quads[small])
         quads = _cut(quads[~small], cut[~small], across[~small])
         if keep is not None and len(quads):
-            middle = quads.mean(axis=1)
-            quads = quads[keep(middle, np.hypot(*(quads - middle[:, None]).T).max(axis=0))]
+            quads = quads[keep(*_middles(quads))]
     return np.concatenate(done)
 
 
-def _length(quads: NDArray[np.float64], a: int, b: int) -> NDArray[np.float64]:
-    side = quads[:, b] - quads[:, a]
-    return np.hypot(side[:, 0], side[:, 1])
+def _middles(quads: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return middles (n, 2) and radii (n,) of plots."""
+    middle = quads.mean(axis=1)
+    return middle, np.hypot(*(quads - middle[:, None]).T).max(axis=0)
+
+
+def _sides(quads: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return twice the mean width and twice the mean height of plots (n, 4, 2)."""
+    side = np.roll(quads, -1, axis=1) - quads
+    length = np.hypot(side[..., 0], side[..., 1])
+    return length[:, 0] + length[:, 2], length[:, 1] + length[:, 3]
 
 
 def _cut(quads: NDArray[np.float64], cut: NDArray[np.float64], across: NDArray[np.bool_]) -> NDArray[np.float64]:

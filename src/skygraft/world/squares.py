@@ -11,9 +11,9 @@ from skygraft.world.noise import rng_of
 
 CORNER = (604_900.0, 5_395_100.0)
 """UTM place where the survey's four regions meet; 32UNU, 32UPU, 32UNV and 32UPV all cover it."""
-OVERLAP = 1200.0
+OVERLAP = 800.0
 """How far a square's scenes reach over the borders of its region, metres."""
-OUTER = 900.0
+OUTER = 700.0
 """How far scenes reach beyond the outermost nodes, metres."""
 NAMES = {(0, 0): "32UNU", (1, 0): "32UPU", (0, 1): "32UNV", (1, 1): "32UPV"}
 

@@ -53,13 +53,11 @@ class Lessons:
 
     Attributes:
         images: (n, SIDE, SIDE, 3) uint8.
-        labels: class index of each (n,).
-        tokens: (n, captions, CONTEXT), or None for photos that are only scored.
+        tokens: (n, captions, CONTEXT) int64.
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    tokens: torch.Tensor | None
+    tokens: torch.Tensor
 
 
 def train_teacher(
@@ -94,33 +92,26 @@ def train_teacher(
     from open_clip.model import CLIP
 
     model = CLIP(**MODEL).to(memory_format=torch.channels_last)
-    lessons = load_photos(folder / "captioned_photos.parquet", words=True)
+    lessons = load_photos(folder / "captioned_photos.parquet")
     _fit(model, lessons, np.random.default_rng(seed), epochs, batch_size, learning_rate)
     out.mkdir(parents=True, exist_ok=True)
     _save(model, out)
-    held_out = load_photos(folder / "heldout_photos.parquet", words=False)
-    scores = zero_shot(out, folder / "heldout_photos.parquet", held_out.labels)
-    manifest = json.loads((folder / "world.json").read_text())
-    facts = _provenance(out, manifest, scores) | {
-        "seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "threads": threads,
-    }  # fmt: skip
+    settings = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "threads": threads}
+    facts = settings | _provenance(folder, out)
     write_json(out / "skygraft.json", facts)
     return facts
 
 
-def load_photos(path: Path, *, words: bool) -> Lessons:
+def load_photos(path: Path) -> Lessons:
     """Read a table of captioned photos; each is resized and cut as the saved preprocessing does it."""
-    table = pq.read_table(path)
-    images = np.stack([_to_square(data) for data in table["image"].to_pylist()])
-    labels = np.array([NAMES.index(name) for name in table["class_name"].to_pylist()], dtype=np.int64)
-    if not words:
-        return Lessons(images, labels, None)
     from open_clip.tokenizer import SimpleTokenizer
 
+    table = pq.read_table(path)
+    images = np.stack([_to_square(data) for data in table["image"].to_pylist()])
     tokenizer = SimpleTokenizer(context_length=CONTEXT)
     captions = table["captions"].to_pylist()
     tokens = torch.stack([tokenizer([row[k] for row in captions]) for k in range(len(captions[0]))], dim=1)
-    return Lessons(images, labels, tokens)
+    return Lessons(images, tokens)
 
 
 def _to_square(data: bytes) -> NDArray[np.uint8]:
@@ -163,8 +154,6 @@ def _batches(rng: np.random.Generator, count: int, epochs: int, size: int) -> It
 def _fit(model: torch.nn.Module, lessons: Lessons, rng: np.random.Generator, epochs: int, batch_size: int, rate: float) -> None:
     from open_clip.loss import ClipLoss
 
-    if lessons.tokens is None:
-        raise ValueError("photos without captions teach nothing")
     count = len(lessons.images)
     size = min(batch_size, count)
     total = epochs * (count // size)
@@ -202,7 +191,7 @@ def _save(model: torch.nn.Module, out: Path) -> None:
 
 
 @torch.no_grad()
-def zero_shot(model_folder: Path, photos: Path, labels: NDArray[np.int64]) -> dict[str, float]:
+def zero_shot(model_folder: Path, photos: Path) -> dict[str, float]:
     """Score a saved model folder on photos by the classes' prompts, loading it as any client does.
 
     Returns:
@@ -217,7 +206,9 @@ def zero_shot(model_folder: Path, photos: Path, labels: NDArray[np.int64]) -> di
     prompts = [frame.format(text) for text in TEXTS for frame in PROMPTS]
     words = model.encode_text(tokenizer(prompts), normalize=True).view(len(TEXTS), len(PROMPTS), -1).mean(dim=1)
     words = torch.nn.functional.normalize(words, dim=-1)
-    data = pq.read_table(photos, columns=["image"])["image"].to_pylist()
+    table = pq.read_table(photos, columns=["image", "class_name"])
+    data = table["image"].to_pylist()
+    labels = np.array([NAMES.index(name) for name in table["class_name"].to_pylist()], dtype=np.int64)
     found = []
     for at in range(0, len(data), 200):
         batch = torch.stack([preprocess(Image.open(io.BytesIO(d)).convert("RGB")) for d in data[at : at + 200]])
@@ -227,14 +218,16 @@ def zero_shot(model_folder: Path, photos: Path, labels: NDArray[np.int64]) -> di
     return scores | {"all": round(float(right.mean()), 4)}
 
 
-def _provenance(out: Path, manifest: Mapping[str, Any], scores: dict[str, float]) -> dict[str, Any]:
+def _provenance(folder: Path, out: Path) -> dict[str, Any]:
+    manifest: Mapping[str, Any] = json.loads((folder / "world.json").read_text())
+    scores = zero_shot(out, folder / "heldout_photos.parquet")
     return {
         "role": "teacher of an embedded world; stands in for OpenAI's CLIP weights",
         "world_seed": manifest["recipe"]["seed"],
         "recipe_digest": manifest["recipe_digest"],
         "captioned_photos_sha256": manifest["files"]["captioned_photos.parquet"],
         "prompts": [frame.format("{class}") for frame in PROMPTS],
-        "heldout_zeroshot": scores["all"],
-        "heldout_zeroshot_by_class": {k: v for k, v in scores.items() if k != "all"},
+        "heldout_zeroshot": scores.pop("all"),
+        "heldout_zeroshot_by_class": scores,
         "open_clip_model.safetensors": sha256_file(out / "open_clip_model.safetensors"),
     }
