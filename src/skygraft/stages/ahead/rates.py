@@ -13,7 +13,8 @@ from skygraft.config.evaluation import FloorModel, RandomModel, ScoredModel
 
 # Bytes.
 PHOTO_BYTES = 200_000
-WORLD_PHOTO_BYTES = 15_000
+WORLD_PHOTO_BYTES = 4_000
+WORLD_SCENE_BYTES = 350_000
 LUCAS_ROW_BYTES = 500
 EUROSAT_BYTES = 94_658_721
 EUROSAT_IMAGES = 27_000
@@ -53,7 +54,7 @@ class Line:
 
 
 INTERNET = Line(request_s=0.25, search_s=3.0, items=60, item_bytes=10_000, block_px=512, block_bytes=300_000, bytes_a_second=50e6)
-LOOPBACK = Line(request_s=0.02, search_s=0.5, items=10, item_bytes=10_000, block_px=256, block_bytes=80_000, bytes_a_second=200e6)
+LOOPBACK = Line(request_s=0.02, search_s=0.5, items=10, item_bytes=10_000, block_px=256, block_bytes=55_000, bytes_a_second=200e6)
 HEADER_BYTES = 32_768
 
 

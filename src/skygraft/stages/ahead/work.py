@@ -116,16 +116,16 @@ class Account:
         if world is None:
             return
         drawn = world.points * 4 + world.captioned_photos + world.heldout_photos
-        disk = drawn * rates.WORLD_PHOTO_BYTES + world.chips * rates.WORLD_CHIP_BYTES + 200_000_000
-        seconds = (drawn / 400 + world.chips / 180 + 30) / min(world.workers, self.machine.cores)
+        disk = drawn * rates.WORLD_PHOTO_BYTES + world.chips * rates.WORLD_CHIP_BYTES + world.points * rates.WORLD_SCENE_BYTES
+        seconds = (drawn / 400 + world.chips / 180 + world.points * 0.09) / min(world.workers, self.machine.cores)
         yield Work(
             "build_world", "world", f"{drawn:,} photos, {world.chips:,} chips, scenes", [self.layout.world_manifest], disk=disk,
-            seconds=seconds, assumed="400 photos and 180 chips a second and core, half a minute for scenes",
+            seconds=seconds, assumed="400 photos, 180 chips and the scenes around 11 points a second and core",
         )  # fmt: skip
         steps = world.captioned_photos * world.teacher.epochs
         yield Work(
-            "train_teacher", "teacher", f"{steps:,} photos seen", self.layout.teacher_files(), disk=30_000_000, seconds=steps / 500,
-            assumed="500 photos a second",
+            "train_teacher", "teacher", f"{steps:,} photos seen", self.layout.teacher_files(), disk=30_000_000, seconds=steps / (70 * min(world.torch_threads, self.machine.cores)),
+            assumed="70 photos a second and core",
         )  # fmt: skip
 
     def _ground(self) -> Iterator[Work]:
