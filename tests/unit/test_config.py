@@ -329,16 +329,8 @@ def others(value: Any) -> Iterator[Any]:
     elif isinstance(value, str):
         yield from (f"{value}x", *words)
     elif isinstance(value, (tuple, list)):
-        yield from (
-            [*value, 7],
-            [*value, "P"],
-            [*value, "B08"],
-            [*value, "0" * 64],
-            [*value, "igarss"],
-            list(value)[:-1],
-            ["more"],
-            ["lucas"],
-        )
+        yield from ([*value, last] for last in (7, "igarss", "P", "B08", "0" * 64))
+        yield from (list(value)[:-1], ["more"], ["lucas"])
     elif value is None:
         yield from ("x", "0" * 64, 0.5, 1, 8)
     else:

@@ -123,8 +123,9 @@ class Account:
             seconds=seconds, assumed="400 photos, 180 chips and the scenes around 11 points a second and core",
         )  # fmt: skip
         steps = world.captioned_photos * world.teacher.epochs
+        seconds = steps / 70 / min(world.torch_threads, self.machine.cores)
         yield Work(
-            "train_teacher", "teacher", f"{steps:,} photos seen", self.layout.teacher_files(), disk=30_000_000, seconds=steps / (70 * min(world.torch_threads, self.machine.cores)),
+            "train_teacher", "teacher", f"{steps:,} photos seen", self.layout.teacher_files(), disk=30_000_000, seconds=seconds,
             assumed="70 photos a second and core",
         )  # fmt: skip
 
