@@ -52,20 +52,15 @@ def _photo(folder: Path, point: str, direction: str) -> Path:
     return folder / PHOTOS / point[:3] / point[3:6] / f"{point}{direction}.jpg"
 
 
-def test_building_twice_gives_the_same_bytes(world: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_building_again_over_an_older_world_gives_the_same_bytes(world: tuple[Path, dict[str, Any]]) -> None:
     folder, manifest = world
-    again = build_world(RECIPE, tmp_path, workers=1)
-    assert again == manifest
-    assert manifest == json.loads((folder / "world.json").read_text())
-    for name, digest in manifest["files"].items():
-        assert sha256_file(folder / name) == digest == sha256_file(tmp_path / name), name
-
-
-def test_an_older_world_of_the_folder_is_replaced(world: tuple[Path, dict[str, Any]]) -> None:
-    folder, manifest = world
+    before = {name: sha256_file(folder / name) for name in manifest["files"]}
+    assert before == manifest["files"]
     stale = folder / "http" / "zenodo.org" / "stale.bin"
-    stale.write_bytes(b"old")
-    assert build_world(RECIPE, folder) == manifest
+    stale.write_bytes(b"of an older world")
+    again = build_world(RECIPE, folder, workers=1)
+    assert again == manifest == json.loads((folder / "world.json").read_text())
+    assert {name: sha256_file(folder / name) for name in manifest["files"]} == before
     assert not stale.exists()
 
 
@@ -95,7 +90,7 @@ def test_points_lie_on_the_lucas_grid_and_are_balanced(rows: list[dict[str, str]
         assert north == pytest.approx(1000 * int(row["POINT_ID"][4:]), abs=0.5)
     assert len({row["POINT_ID"] for row in rows}) == RECIPE.points
     counts = world[1]["counts"]["points_by_class"]
-    assert set(counts) == set(NAMES) and min(counts.values()) >= 4
+    assert set(counts) == set(NAMES) and min(counts.values()) >= 3
 
 
 def test_codes_and_quirks_of_the_table(rows: list[dict[str, str]]) -> None:

@@ -60,8 +60,8 @@ class Frame:
     @classmethod
     def of(cls, recipe: Recipe) -> Frame:
         """Return the frame that holds a recipe's points and, to the east of them, its chips."""
-        side = int(np.ceil(np.sqrt(recipe.points * 1.2)))
-        chip_side = int(np.ceil(recipe.chips * 1.0 / side)) + 1
+        side = int(np.ceil(np.sqrt(recipe.points * 1.2 + 12)))
+        chip_side = max(9, int(np.ceil(recipe.chips * 1.05 / side)) + 1)
         first = EDGE + side + GAP
         east, north = CENTRE_EN_KM[0] - EDGE - side // 2, CENTRE_EN_KM[1] - EDGE - side // 2
         return cls(east, north, side + 2 * EDGE, first + chip_side + EDGE, (EDGE, EDGE + side), (first, first + chip_side))
