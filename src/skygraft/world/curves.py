@@ -135,16 +135,48 @@ def rivers(seed: int, nodes: NDArray[np.float64]) -> tuple[CurveSet, NDArray[np.
     Returns:
         The rivers, and which nodes (rows, columns) they pass.
     """
-    return _lay(seed, "river", nodes)
+    curves, used = _lay(seed, "river", nodes)
+    return CurveSet(curves), used
 
 
 def highways(seed: int, nodes: NDArray[np.float64]) -> tuple[CurveSet, NDArray[np.bool_]]:
     """Lay highways from west to east through nodes (rows, columns, 2)."""
-    curves, used = _lay(seed, "highway", nodes.transpose(1, 0, 2))
-    return curves, used.T
+    main, used = _lay(seed, "highway", nodes.transpose(1, 0, 2))
+    side: list[Curve] = []
+    for curve in main:
+        side += _side_roads(rng_of(seed, "side roads", curve.index), curve, len(main) + len(side))
+    return CurveSet(main + side), used.T
 
 
-def _lay(seed: int, kind: str, nodes: NDArray[np.float64]) -> tuple[CurveSet, NDArray[np.bool_]]:
+def _side_roads(rng: np.random.Generator, curve: Curve, number: int) -> list[Curve]:
+    """Cross a highway with roads every few kilometres; at a motorway, slip roads loop between the two."""
+    found: list[Curve] = []
+
+    def add(points: NDArray[np.float64], tangents: NDArray[np.float64], half: float) -> None:
+        width = np.full(len(points), half)
+        found.append(Curve(number + len(found), "road", points, tangents, width))
+
+    at = int(rng.integers(60, 260))
+    while at < len(curve.points) - 30:
+        middle, along = curve.points[at], curve.tangents[at]
+        across = np.array([-along[1], along[0]])
+        ends = [middle + across * rng.uniform(500, 1300) * s + along * rng.uniform(-250, 250) for s in (-1, 1)]
+        add(*smooth_through(rng, np.stack([ends[0], middle, ends[1]]), 40.0), rng.uniform(5, 7))
+        if curve.variant == "motorway":
+            for turn in (1, -1):
+                radius = rng.uniform(55, 85)
+                angle = np.arange(0, 1.75 * np.pi, STEP / radius)
+                ring = np.cos(angle)[:, None] * along + np.sin(angle)[:, None] * across
+                add(middle + turn * (radius + 12) * (along + across) + radius * ring, _turned(ring), 4.5)
+        at += int(rng.integers(220, 450))
+    return found
+
+
+def _turned(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([-ring[:, 1], ring[:, 0]], axis=1)
+
+
+def _lay(seed: int, kind: str, nodes: NDArray[np.float64]) -> tuple[list[Curve], NDArray[np.bool_]]:
     rows, columns, _ = nodes.shape
     count = max(1, int(np.ceil(columns / 10.0)))
     edges = np.linspace(0, columns, count + 1).round().astype(int)
@@ -161,7 +193,7 @@ def _lay(seed: int, kind: str, nodes: NDArray[np.float64]) -> tuple[CurveSet, ND
         width = _width_along(rng, len(points), base, share)
         name = ("canal" if straight else "stream") if kind == "river" else ("motorway" if straight else "road")
         curves.append(Curve(k, name, points, tangents, width))
-    return CurveSet(curves), used
+    return curves, used
 
 
 def _style(rng: np.random.Generator, kind: str, straight: bool) -> tuple[float, float, float]:
