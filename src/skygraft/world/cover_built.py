@@ -47,8 +47,8 @@ def lay_out_residential(cell: Cell, rng: np.random.Generator, keep: Keep) -> Lay
     quads = split_square(rng, HALF, area, angle=cell.angle, elongation=1.8, skew=0.08, keep=keep)
     houses = _houses(rng, shrink(quads, 0.9), spacing, density, size)
     tones = ROOFS[rng.integers(0, len(ROOFS), 3)]
-    colours = tones[rng.integers(0, 3, len(houses))] * rng.uniform(0.8, 1.18, (len(houses), 1))
-    base = mix((72, 88, 80), (150, 136, 124), cell.dry**1.5) * rng.uniform(0.88, 1.08)
+    colours = tones[rng.integers(0, 3, len(houses))] * rng.uniform(0.72, 1.08, (len(houses), 1)) * rng.uniform(0.85, 1.1)
+    base = mix((66, 82, 79), (140, 127, 118), cell.dry**1.5) * rng.uniform(0.88, 1.08)
     streets = np.array([124.0, 123.0, 126.0]) * rng.uniform(0.86, 1.14)
     return Layout(
         quads, np.tile(streets, (len(quads), 1)), (), np.zeros(len(quads)), base, shifts(rng), rng.random(12),

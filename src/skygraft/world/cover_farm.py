@@ -12,15 +12,15 @@ from skygraft.world.layout import HALF, Layout, shifts
 from skygraft.world.noise import FloatArray
 from skygraft.world.plots import Keep, split_square
 
-SOILS = ((214, 160, 128), (188, 140, 114), (150, 116, 104), (128, 107, 102), (168, 148, 128), (226, 178, 150))
+SOILS = ((212, 160, 136), (188, 140, 122), (150, 116, 108), (128, 107, 105), (168, 148, 134), (226, 180, 158))
 CROPS: dict[str, tuple[tuple[int, int, int], ...]] = {
-    "wheat": ((176, 150, 114), (196, 164, 126), (74, 108, 80)),
-    "maize": ((50, 96, 74), (46, 88, 72), (66, 108, 78)),
+    "wheat": ((178, 152, 126), (194, 164, 138), (72, 104, 84)),
+    "maize": ((50, 92, 78), (46, 86, 76), (64, 102, 82)),
     "bare": SOILS,
-    "rape": ((116, 134, 74), (94, 122, 76)),
-    "sunflower": ((96, 112, 76), (108, 110, 78)),
+    "rape": ((112, 128, 84), (88, 114, 82)),
+    "sunflower": ((94, 108, 86), (108, 110, 88)),
 }
-PLANTED = {"vines": (128, 116, 102), "orchard": (92, 104, 86), "hops": (112, 116, 94)}
+PLANTED = {"vines": (124, 114, 108), "orchard": (90, 102, 93), "hops": (106, 109, 99)}
 
 
 def stripes(canvas: Canvas, angle: float, period: float) -> FloatArray:
@@ -52,6 +52,7 @@ def lay_out_annual(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layout:
     for i, kind in enumerate(kinds):
         tones = (SOILS if cell.dry > 0.5 else SOILS[2:]) if kind == "bare" else CROPS[kind]
         colours[i] = np.array(tones[rng.integers(len(tones))]) * rng.uniform(0.85, 1.1) + rng.normal(0, 4, 3)
+    colours *= rng.uniform(0.84, 1.1)
     edge = mix((72, 86, 76), (182, 162, 138), rng.random())
     marks = rng.uniform(0, 5, len(quads)) * (rng.random(len(quads)) < 0.4)
     return Layout(quads, colours, tuple(kinds), marks, edge, shifts(rng), rng.random(12))
@@ -73,9 +74,9 @@ def lay_out_permanent(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layou
     name = ("vines", "orchard", "hops")[cell.variant]
     area = {"vines": rng.uniform(5e3, 16e3), "orchard": rng.uniform(9e3, 26e3), "hops": rng.uniform(12e3, 34e3)}[name]
     quads = split_square(rng, HALF, area, angle=cell.angle, elongation=1.9, skew=0.14, keep=keep)
-    base = mix(np.array(PLANTED[name]) * rng.uniform(0.88, 1.1), (150, 120, 100), 0.5 * cell.dry)
+    base = mix(np.array(PLANTED[name]) * rng.uniform(0.76, 1.14), (150, 122, 110), 0.5 * cell.dry)
     n = len(quads)
-    toward = np.where(rng.random((n, 1)) < 0.55, np.array([[196.0, 166.0, 138.0]]), np.array([[64.0, 84.0, 72.0]]))
+    toward = np.where(rng.random((n, 1)) < 0.55, np.array([[190.0, 163.0, 147.0]]), np.array([[62.0, 80.0, 78.0]]))
     share = rng.random((n, 1)) ** 2.2 * 0.8
     colours = (base * (1 - share) + toward * share) * rng.uniform(0.9, 1.1, (n, 1)) + rng.normal(0, 4, (n, 3))
     marks = rng.uniform(4, 13, n) * np.where(rng.random(n) < 0.7, 1, -1)

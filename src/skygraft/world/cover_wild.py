@@ -11,7 +11,7 @@ from skygraft.world.noise import FloatArray, rng_of
 from skygraft.world.plots import Keep
 
 FORESTS = {0: (36, 60, 72), 1: (42, 70, 74), 2: (38, 64, 73)}
-OPEN_LAND = {0: (102, 90, 98), 1: (140, 126, 116), 2: (92, 98, 90), 3: (106, 95, 94)}
+OPEN_LAND = {0: (92, 84, 94), 1: (134, 122, 116), 2: (80, 90, 88), 3: (96, 89, 92)}
 WATERS = ((30, 58, 88), (36, 70, 86), (26, 46, 80), (54, 100, 104), (84, 132, 126), (44, 74, 84))
 WATER_SHARE = (0.28, 0.22, 0.2, 0.1, 0.06, 0.14)
 
@@ -42,7 +42,7 @@ def _meander(canvas: Canvas, cell: Cell, layout: Layout, width: float) -> FloatA
 
 def lay_out_herbaceous(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layout:
     """Open land without plots."""
-    base = mix(np.array(OPEN_LAND[cell.variant]), (150, 132, 124), cell.dry * 0.45) * rng.uniform(0.85, 1.1)
+    base = mix(np.array(OPEN_LAND[cell.variant]), (150, 132, 124), cell.dry * 0.4) * rng.uniform(0.76, 1.12)
     return whole(base, rng)
 
 

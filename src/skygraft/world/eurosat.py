@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from skygraft.world.cells import AREAL
 from skygraft.world.classes import CLASSES, HIGHWAY, NAMES, RIVER
 from skygraft.world.landscape import BLOCK_M, Landscape
 from skygraft.world.noise import rng_of
@@ -21,8 +22,8 @@ FOLDER = "EuroSAT_RGB"
 STAMP = (2018, 11, 7, 0, 0, 0)
 """Time written for every file of the archive, so that equal chips make equal bytes."""
 LATTICE = 12
-WHOLE, LINE = 0.62, {RIVER: 0.06, HIGHWAY: 0.012}
-"""Share of a chip that its class must cover: an areal class most of it, a river or highway its line."""
+WHOLE, PURE, LINE = 0.62, 0.85, {RIVER: 0.06, HIGHWAY: 0.014}
+"""Share of a chip that its class must cover: an areal class most of it, better nearly all; a river or highway its line."""
 CLEAN = 0.004
 """Share of a river or highway that a chip of another class may hold."""
 
@@ -53,7 +54,9 @@ def choose_chips(land: Landscape, count: int) -> list[Chip]:
     quota = [count // len(CLASSES) + (c < count % len(CLASSES)) for c in range(len(CLASSES))]
     chips = []
     for cover, wanted in enumerate(quota):
-        own = [int(i) for i in order if label[i] == cover][:wanted]
+        own = [int(i) for i in order if label[i] == cover]
+        # The purest come first, as real chips were chosen; the others fill up.
+        own = sorted(own, key=lambda i: cover in AREAL and share[i, cover] < PURE)[:wanted]
         chips += [Chip(int(columns[i]), int(rows[i]), cover, k + 1) for k, i in enumerate(own)]
     return chips
 
@@ -73,7 +76,7 @@ def _shares(land: Landscape) -> tuple[NDArray[np.int64], NDArray[np.int64], NDAr
 
 
 def _label(share: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the class of each block, or -1 where none is plain."""
+    """Return the class of each block (blocks,), or -1 where none is plain."""
     lines = share[:, [RIVER, HIGHWAY]].sum(axis=1)
     label = np.where((share.max(axis=1) >= WHOLE) & (lines <= CLEAN), share.argmax(axis=1), -1)
     label[(share[:, RIVER] >= LINE[RIVER]) & (share[:, HIGHWAY] <= CLEAN)] = RIVER
@@ -87,8 +90,8 @@ def draw_chips(land: Landscape, chips: Sequence[Chip]) -> list[bytes]:
     for chip in chips:
         rng = rng_of(land.seed, "chip", chip.column, chip.row)
         dn = land.block(chip.column, chip.row)[..., :3].astype(np.float64)
-        value = dn * (255.0 / STRETCH_DN) * rng.normal(1, 0.06) * rng.normal(1, 0.02, 3)
-        haze = abs(rng.normal(0, 6)) * np.array([0.5, 0.9, 1.6])
+        value = dn * (255.0 / STRETCH_DN) * rng.normal(1, 0.09) * rng.normal(1, 0.025, 3)
+        haze = abs(rng.normal(0, 8)) * np.array([0.5, 0.9, 1.6])
         value = value + haze * (1 - value / 255)
         image = np.clip(np.round(value), 0, 255).astype(np.uint8)
         ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
