@@ -53,9 +53,9 @@ def pooled_infonce(
     SenCLIP's released code contrasts the other way: the sum runs over ``G_j`` with ``s_i`` as the anchor (``satellite_to_ground``).
     ``symmetric`` is the mean of both.
 
-    The direction decides whether text can be asked afterwards. Moving all ``s_j`` by one vector (before they are normalised) adds the same to
-    every term of equation 2's fraction: the loss does not hold the tiles where the photos and the texts are, only their order. With large
-    steps they drift off, probes still work and zero-shot by text falls to chance. With ``s_i`` as the anchor such a move is punished.
+    The direction decides whether text can be asked afterwards. Moving all ``s_j`` by one vector (before they are normalised) adds the same
+    to every term of equation 2's fraction: the loss does not hold the tiles where the photos and the texts are, only their order. With
+    large steps they drift off, probes still work and zero-shot by text falls to chance. With ``s_i`` as the anchor a move is punished.
 
     Args:
         satellite: (N, D) embeddings ``s``; any length, normalised here.
