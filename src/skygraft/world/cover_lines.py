@@ -37,7 +37,7 @@ def draw_rivers(canvas: Canvas, runs: list[Run], seed: int) -> FloatArray:
         leafy = np.clip(0.55 + 0.6 * canvas.texture("patch"), 0, 1) if stream else np.float32(0.7)
         canvas.blend(wood * leafy, (48, 70, 66) if stream else (96, 104, 96))
         layer = canvas.band(*_banks(run, 0.0))
-        ripple = 0.8 * canvas.texture("patch") + 1.6 * canvas.texture("stand")
+        ripple = 1.6 * canvas.texture("grain") + 0.8 * canvas.texture("patch") + 1.6 * canvas.texture("stand")
         canvas.blend(layer, river_colour(curve, seed))
         canvas.image += (layer * ripple)[..., None]
         water = np.maximum(water, layer)

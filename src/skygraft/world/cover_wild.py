@@ -12,7 +12,7 @@ from skygraft.world.plots import Keep
 
 FORESTS = {0: (36, 60, 72), 1: (42, 70, 74), 2: (38, 64, 73)}
 OPEN_LAND = {0: (92, 84, 94), 1: (134, 122, 116), 2: (80, 90, 88), 3: (96, 89, 92)}
-WATERS = ((30, 58, 88), (36, 70, 86), (26, 46, 80), (54, 100, 104), (84, 132, 126), (44, 74, 84))
+WATERS = ((30, 58, 90), (35, 69, 93), (26, 46, 82), (54, 100, 106), (84, 132, 126), (42, 76, 98))
 WATER_SHARE = (0.28, 0.22, 0.2, 0.1, 0.06, 0.14)
 
 
@@ -22,13 +22,23 @@ def lay_out_forest(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layout:
 
 
 def paint_forest(canvas: Canvas, cell: Cell, layout: Layout) -> None:
-    """A dark canopy with a fine grain; light varies a little from stand to stand, some have a forest road."""
-    canopy = 2.2 * canvas.texture("grain", layout.shift) + 2.0 * canvas.texture("tuft", layout.shift)
-    canopy = canopy + 1.6 * canvas.texture("stand", layout.shift) + 2.2 * canvas.texture("sweep", layout.shift)
+    """A dark canopy of crowns and their shade, younger stands, a clearing here and there, in some a forest road."""
+    crowns = 5.0 * canvas.texture("grain", layout.shift) + 2.6 * canvas.texture("tuft", layout.shift)
+    light = 1.8 * canvas.texture("sweep", layout.shift) + np.float32(1 + 3 * layout.roll[4]) * _slope(canvas, cell, layout)
     canvas.image[:] = layout.base
-    canvas.image += canopy[..., None] * np.array([0.8, 1.0, 0.8], dtype=np.float32)
+    canvas.image += (crowns + light)[..., None] * np.array([0.8, 1.0, 0.8], dtype=np.float32)
+    young = np.clip((canvas.texture("stand", layout.shift) - 0.8 - layout.roll[5]) * 2.5, 0, 1)
+    canvas.blend(young * np.float32(0.3), (54, 88, 72))
+    bare = np.clip((canvas.texture("patch", layout.shift) - 2.3 - layout.roll[6]) * 3, 0, 1)
+    canvas.blend(bare * np.float32(0.5), (98, 100, 92))
     if layout.roll[0] < 0.3:
         canvas.blend(_meander(canvas, cell, layout, 7.0) * np.float32(0.5), (92, 94, 92))
+
+
+def _slope(canvas: Canvas, cell: Cell, layout: Layout) -> FloatArray:
+    """Return the light on small slopes (rows, columns), about -1..1, as the sun of the cell falls."""
+    slope = canvas.texture("slope_x", layout.shift) * np.float32(np.cos(cell.angle))
+    return np.asarray(slope + canvas.texture("slope_y", layout.shift) * np.float32(np.sin(cell.angle)), dtype=np.float32)
 
 
 def _meander(canvas: Canvas, cell: Cell, layout: Layout, width: float) -> FloatArray:
@@ -48,9 +58,7 @@ def lay_out_herbaceous(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layo
 
 def paint_herbaceous(canvas: Canvas, cell: Cell, layout: Layout) -> None:
     """Mottled ground, light and shade of small slopes, scattered shrubs."""
-    slope = canvas.texture("slope_x", layout.shift) * np.float32(np.cos(cell.angle))
-    slope = slope + canvas.texture("slope_y", layout.shift) * np.float32(np.sin(cell.angle))
-    shade = slope * np.float32(4 + 10 * layout.roll[0])
+    shade = _slope(canvas, cell, layout) * np.float32(4 + 10 * layout.roll[0])
     mottle = 4.0 * canvas.texture("grain", layout.shift) + 4.0 * canvas.texture("tuft", layout.shift)
     mottle = mottle + 2.5 * canvas.texture("patch", layout.shift) + 4.0 * canvas.texture("sweep", layout.shift)
     canvas.image[:] = layout.base
@@ -71,7 +79,7 @@ def lay_out_lake(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layout:
 
 def paint_lake(canvas: Canvas, cell: Cell, layout: Layout) -> None:
     """Even water; wind and depth change it slowly."""
-    calm = 0.35 * canvas.texture("grain", layout.shift) + 0.3 * canvas.texture("patch", layout.shift)
+    calm = 1.6 * canvas.texture("grain", layout.shift) + 0.3 * canvas.texture("patch", layout.shift)
     calm = calm + 2.2 * canvas.texture("sweep", layout.shift) * np.float32(layout.roll[0])
     canvas.image[:] = layout.base
     canvas.image += calm[..., None]

@@ -22,8 +22,12 @@ FOLDER = "EuroSAT_RGB"
 STAMP = (2018, 11, 7, 0, 0, 0)
 """Time written for every file of the archive, so that equal chips make equal bytes."""
 LATTICE = 12
-WHOLE, PURE, LINE = 0.62, 0.85, {RIVER: 0.06, HIGHWAY: 0.014}
+WHOLE, PURE, LINE = 0.62, 0.85, {RIVER: 0.08, HIGHWAY: 0.02}
 """Share of a chip that its class must cover: an areal class most of it, better nearly all; a river or highway its line."""
+MIDDLE = {RIVER: 160.0, HIGHWAY: 130.0}
+"""How near the middle of a chip its river or highway must pass, metres."""
+NARROWEST = 7.5
+"""Half the width in metres from which a road counts as a highway."""
 CLEAN = 0.004
 """Share of a river or highway that a chip of another class may hold."""
 
@@ -49,6 +53,11 @@ def choose_chips(land: Landscape, count: int) -> list[Chip]:
     A block belongs to the areal class that fills most of it, or to the river or highway that runs through its middle.
     """
     columns, rows, share = _shares(land)
+    middle = np.stack([(columns + 0.5) * BLOCK_M, (rows + 0.5) * BLOCK_M], axis=1)
+    for kind, reach in MIDDLE.items():
+        index, off = land.sets[kind].nearest(middle)
+        aside = (np.abs(off) > reach) | (land.sets[kind].half_width[index] < NARROWEST)
+        share[aside & (share[:, kind] >= LINE[kind]), kind] = LINE[kind] - 1e-6
     order = rng_of(land.seed, "chips").permutation(len(columns))
     label = _label(share)
     quota = [count // len(CLASSES) + (c < count % len(CLASSES)) for c in range(len(CLASSES))]
@@ -90,8 +99,8 @@ def draw_chips(land: Landscape, chips: Sequence[Chip]) -> list[bytes]:
     for chip in chips:
         rng = rng_of(land.seed, "chip", chip.column, chip.row)
         dn = land.block(chip.column, chip.row)[..., :3].astype(np.float64)
-        value = dn * (255.0 / STRETCH_DN) * rng.normal(1, 0.09) * rng.normal(1, 0.025, 3)
-        haze = abs(rng.normal(0, 8)) * np.array([0.5, 0.9, 1.6])
+        value = dn * (255.0 / STRETCH_DN) * rng.normal(1, 0.08) * rng.normal(1, 0.025, 3)
+        haze = abs(rng.normal(0, 6)) * np.array([0.5, 0.9, 1.6])
         value = value + haze * (1 - value / 255)
         image = np.clip(np.round(value), 0, 255).astype(np.uint8)
         ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])

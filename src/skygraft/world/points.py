@@ -126,8 +126,9 @@ def _standpoint(land: Landscape, cover: int, node: tuple[float, float], rng: np.
         curves = land.sets[cover]
         index, _ = curves.nearest(np.array([node]))
         at, tangent = curves.points[index[0]], curves.tangents[index[0]]
-        # A bank is walked along, a road is stepped on.
-        out = curves.half_width[index[0]] + (rng.uniform(1, 6) if cover == RIVER else rng.uniform(-3, 1.5))
+        # Some stand on a bridge or in the middle of a lane, the others on the bank or the shoulder.
+        half = float(curves.half_width[index[0]])
+        out = half * rng.uniform(0, 0.8) if rng.random() < 0.4 else half + rng.uniform(-3, 4)
         side = rng.choice([-1, 1])
         return float(at[0] - tangent[1] * out * side), float(at[1] + tangent[0] * out * side)
     reach, turn = rng.gamma(2.0, 6.0), rng.uniform(0, 2 * np.pi)
