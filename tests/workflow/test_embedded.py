@@ -189,7 +189,7 @@ def test_another_world_under_a_used_name_is_refused_and_touches_nothing(finished
     other = finished.configure({"extends": "small.yaml", "world": {"seed": 2}}, "other.yaml")
     done = finished.snakemake(configfile=other, check=False)
     assert done.returncode != 0
-    assert "world.seed is 1 there and 2 here" in done.stdout + done.stderr
+    assert "seed is 1 there and 2 here" in done.stdout + done.stderr
     assert finished.bytes(*MADE) == before
 
 
