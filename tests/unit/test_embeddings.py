@@ -25,7 +25,8 @@ from skygraft.core.errors import ConfigError, CorruptDataError, PermanentItemErr
 from skygraft.core.schemas import PHOTO_SHARD, embeddings_spec
 from skygraft.core.tables import read_table, write_table
 from skygraft.embeddings.cache import read_vectors
-from skygraft.encoders.clip import decode, load_folder
+from skygraft.encoders.clip import load_folder
+from skygraft.encoders.decode import decode
 from skygraft.stages import embed_photos
 from skygraft.stages.layout import Layout
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -16,35 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from skygraft.core.errors import ConfigError, PermanentItemError, Reason, SkygraftError
+from skygraft.core.errors import ConfigError, SkygraftError
+from skygraft.encoders.decode import DECODER, decode
 from skygraft.encoders.identity import EncoderIdentity
 from skygraft.encoders.library import FOLDER_PREFIX, open_clip
 from skygraft.encoders.reference import ModelReference, architecture_name, resolve
 from skygraft.encoders.weights import build
 
 CARD_NAME = "skygraft.json"
-# What Pillow's decoders raise on broken bytes, beside its own errors.
-_BROKEN = (OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, OverflowError, EOFError, struct.error, zlib.error)
-_DECODER = "pillow, exif orientation applied, RGB"
-
-
-def decode(data: bytes) -> Image.Image:
-    """A photo's bytes as an upright RGB picture.
-
-    Raises:
-        PermanentItemError: The bytes are no whole picture, or one too large to be opened safely.
-    """
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            upright: Image.Image = ImageOps.exif_transpose(picture)
-            return upright.convert("RGB")
-    except Image.DecompressionBombError as error:
-        raise PermanentItemError(f"the picture is too large to be opened ({error})", Reason.TOO_LARGE) from error
-    except _BROKEN as error:
-        raise PermanentItemError(f"the picture cannot be decoded ({error})", Reason.CORRUPT_IMAGE) from error
 
 
 def use_threads(count: int) -> None:
@@ -187,7 +166,7 @@ def load_clip(reference: ModelReference, *, dtype: str = "float32", device: str 
     identity = EncoderIdentity(
         architecture=architecture_name(reference, config),
         weights_sha256=resolved.sha256,
-        preprocessing=json.loads(json.dumps({"decoder": _DECODER, **preprocessing})),
+        preprocessing=json.loads(json.dumps({"decoder": DECODER, **preprocessing})),
         library=f"open_clip {library.__version__}",
         dtype=dtype,
         dimension=int(config["embed_dim"]),

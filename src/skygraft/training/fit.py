@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -45,21 +47,8 @@ def fit(visual: torch.nn.Module, run: Run, training: Batches, validation: Batche
     torch.set_num_threads(run.torch_threads)
     # What is never read need not be filled for the sake of repeating; filling takes a sixth of a step on a CPU.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    started, checkpoint = time.monotonic(), folder / CHECKPOINT
-
-    def after_epoch(module: Alignment) -> None:
-        latest = module.history[-1]
-        _LOG.info(
-            "epoch=%d/%d train_loss=%.4f val_loss=%.4f learning_rate=%.2e temperature=%.4f seconds=%.1f",
-            latest["epoch"] + 1, run.optimiser.epochs, latest["train_loss"], latest["val_loss"], latest["learning_rate"],
-            latest["temperature"], time.monotonic() - started,
-        )  # fmt: skip
-        if not torch.isfinite(torch.tensor(latest["train_loss"])):
-            raise SkygraftError(f"The loss is {latest['train_loss']} after epoch {latest['epoch'] + 1}: lower optimiser.learning_rate.")
-        with atomic_path(checkpoint) as temporary:
-            module.trainer.save_checkpoint(temporary)
-
-    module = Alignment(visual.train(), run, training, validation, after_epoch)
+    checkpoint = folder / CHECKPOINT
+    module = Alignment(visual.train(), run, training, validation, _keeper(run, checkpoint))
     resumed = checkpoint if checkpoint.exists() else None
     if resumed is not None:
         _LOG.info("resumed=%s", resumed)
@@ -69,6 +58,25 @@ def fit(visual: torch.nn.Module, run: Run, training: Batches, validation: Batche
         trainer(run).fit(module, ckpt_path=resumed, weights_only=True)
     visual.eval().cpu()
     return module.history
+
+
+def _keeper(run: Run, checkpoint: Path) -> Callable[[Alignment], None]:
+    """What happens after each epoch: a line in the log, and the checkpoint."""
+    started = time.monotonic()
+
+    def keep(module: Alignment) -> None:
+        latest = module.history[-1]
+        _LOG.info(
+            "epoch=%d/%d train_loss=%.4f val_loss=%.4f learning_rate=%.2e temperature=%.4f seconds=%.1f",
+            latest["epoch"] + 1, run.optimiser.epochs, latest["train_loss"], latest["val_loss"], latest["learning_rate"],
+            latest["temperature"], time.monotonic() - started,
+        )  # fmt: skip
+        if not math.isfinite(latest["train_loss"]):
+            raise SkygraftError(f"The loss is {latest['train_loss']} after epoch {latest['epoch'] + 1}: lower optimiser.learning_rate.")
+        with atomic_path(checkpoint) as temporary:
+            module.trainer.save_checkpoint(temporary)
+
+    return keep
 
 
 def trainer(run: Run) -> Trainer:

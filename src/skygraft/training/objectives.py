@@ -58,8 +58,8 @@ def pooled_infonce(
     large steps they drift off, probes still work and zero-shot by text falls to chance. With ``s_i`` as the anchor a move is punished.
 
     Args:
-        satellite: (N, D) embeddings ``s``; any length, normalised here.
-        ground: (N, D) pooled embeddings ``G``; any length, normalised here.
+        satellite: (N, D) embeddings ``s`` of any length.
+        ground: (N, D) pooled embeddings ``G`` of any length.
         scale: 1/tau, a number or a scalar tensor that learns.
         direction: Which side is the anchor.
         masked: (N, N) booleans from :func:`same_place`: pairs left out of the denominators.
