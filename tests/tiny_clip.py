@@ -16,6 +16,7 @@ CONFIG: dict[str, Any] = {
     "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 8, "patch_size": None},
     "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 4, "layers": 1},
 }
+VIT: dict[str, Any] = {"image_size": 32, "patch_size": 8, "layers": 2, "width": 32, "head_width": 8}
 PREPROCESS = {"mean": [0.45, 0.44, 0.43], "std": [0.24, 0.23, 0.25], "interpolation": "bicubic", "resize_mode": "shortest"}
 
 

@@ -44,10 +44,10 @@ def configuration(**run: object) -> Config:
     )
 
 
-def write_tables(config: Config, tiles: int = 48, photos: int = 4, bands: int = 3) -> None:
+def write_tables(config: Config, tiles: int = 48, photos: int = 4, bands: int = 3, **encoder: object) -> None:
     """Writes encoder, photos, embeddings, tiles, pairs and pixels below the current folder; every fourth tile is for validation."""
     layout, rng = Layout(config), np.random.default_rng(0)
-    write_folder(Path("encoder"))
+    write_folder(Path("encoder"), **encoder)
     identity = load_folder(Path("encoder")).identity
     colours, kinds = rng.integers(0, 3000, (4, bands)), rng.integers(0, 4, tiles)
     directions = rng.normal(size=(4, 32))

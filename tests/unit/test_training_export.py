@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.tiny_clip import write_folder
+from tests.tiny_clip import VIT, write_folder
 from tests.training_tables import configuration, write_tables
 
 import skygraft
@@ -190,3 +190,18 @@ def test_a_model_of_the_embedded_world_says_so_and_names_nobody(tmp_path: Path, 
     assert "Made in the embedded world, seed 5" in readme
     assert "Copernicus" not in readme
     assert "European Union" not in readme
+
+
+@pytest.mark.parametrize("quick_gelu", [False, True])
+def test_a_vision_transformer_trains_and_exports_with_its_activation(
+    quick_gelu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = configuration(optimiser=Optimiser(batch_size=16, epochs=1))
+    write_tables(config, vision_cfg=VIT, quick_gelu=quick_gelu)
+    train.run(config, run="run")
+    model, _, preprocess = open_clip().create_model_and_transforms(f"local-dir:{FOLDER}")
+    with torch.inference_mode():
+        theirs = model.eval().encode_image(preprocess(PICTURE)[None]).numpy()
+    np.testing.assert_allclose(skygraft.load(FOLDER).encode_images([PICTURE]), theirs, atol=1e-5)
+    assert type(model.visual.transformer.resblocks[0].mlp.gelu).__name__ == ("QuickGELU" if quick_gelu else "GELU")
