@@ -198,3 +198,11 @@ def test_killed_at_any_batch_it_goes_on_without_encoding_twice(project: Config, 
         assert not target.exists()
         assert embed(project, caplog)[0] == left
         assert target.read_bytes() == undisturbed
+
+
+def test_vectors_of_files_without_a_good_photo_are_empty(project: Config, caplog: pytest.LogCaptureFixture) -> None:
+    for shard in range(2):
+        write_photos(Layout(project).photo_shard("lucas", shard), [photo(f"gone{shard}", None, Reason.NOT_FOUND)])
+    assert embed(project, caplog) == (0, 2)
+    vectors = read_vectors(Layout(project).embedding_shards("tiny", "lucas"))
+    assert (vectors.units.shape, vectors.norms.shape, vectors.photo_ids) == ((0, 32), (0,), [])

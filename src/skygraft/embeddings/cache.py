@@ -124,8 +124,16 @@ def read_vectors(paths: Sequence[Path]) -> PhotoVectors:
     tables = [read_table(spec, path, ["photo_id", "status", "embedding", "norm"]) for path in paths]
     table = pa.concat_tables(tables)
     table = table.filter(pc.equal(table.column("status"), Reason.OK.value)).combine_chunks()
-    units = np.frombuffer(b"".join(table.column("embedding").to_pylist()), "<f2").reshape(-1, identity.dimension)
+    units = _halves(table.column("embedding"), identity.dimension)
     return PhotoVectors(table.column("photo_id").to_pylist(), units, table.column("norm").to_numpy().astype(np.float32), identity)
+
+
+def _halves(column: pa.ChunkedArray, dimension: int) -> NDArray[np.float16]:
+    """Fixed-size binary values without nulls as (N, D) float16, seen in place."""
+    chunk = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if len(chunk) == 0:
+        return np.empty((0, dimension), np.float16)
+    return np.frombuffer(chunk.buffers()[1], "<f2", len(chunk) * dimension, chunk.offset * 2 * dimension).reshape(-1, dimension)
 
 
 def one_identity(paths: Sequence[Path]) -> EncoderIdentity:
