@@ -59,9 +59,9 @@ def tiles_of_run(wildcards):
 
 
 def plan_of_run(wildcards):
-    """The tiles and pairs that a run learns from."""
+    """The tiles, the pairs and the photo tables that a run learns from."""
     plan = settings.imagery[settings.runs[wildcards.run].imagery].plan
-    return [layout.tiles(plan), layout.pairs(plan)]
+    return [layout.tiles(plan), layout.pairs(plan), *(layout.photos(photos) for photos in settings.plans[plan].photos)]
 
 
 def encoder_of_run(wildcards):
