@@ -24,13 +24,21 @@ def _supports(labels: np.ndarray, shots: tuple[int, ...], draws: int) -> list[np
 
 @pytest.mark.parametrize(
     ("dimension", "classes", "c", "unit"),
-    [(29, 10, 1.0, False), (128, 10, 10.0, True), (512, 10, 1.0, True), (64, 3, 100.0, True), (16, 3, 0.1, False), (300, 25, 3.0, True)],
+    [
+        (29, 10, 1.0, False),
+        (128, 10, 10.0, True),
+        (512, 10, 1.0, True),
+        (64, 3, 100.0, True),
+        (16, 3, 0.1, False),
+        (300, 25, 3.0, True),
+        (600, 25, 10.0, False),
+    ],
 )
 def test_equals_scikit_learn(dimension: int, classes: int, c: float, unit: bool) -> None:
     features, labels = _problem(dimension, classes, seed=dimension)
     features = scale_unit(features) if unit else features
     supports = _supports(labels, (1, 2, 5, 20), 2)
-    probes = fit_probes(features[:1500], labels[:1500], supports, c=c)
+    probes = fit_probes(features[:1500], labels[:1500], supports, c=c, tolerance=1e-8)
     predictions = probes.predict(features[1500:])
     for i, support in enumerate(supports):
         peer = LogisticRegression(C=c, solver="newton-cg", max_iter=1000, tol=1e-10).fit(features[support], labels[support])
@@ -66,8 +74,9 @@ def test_the_gradient_left_is_within_the_tolerance() -> None:
     x, y = features[supports[3]], np.eye(4)[labels[supports[3]]]
     logits = x @ probes.weights[3].numpy() + probes.intercepts[3].numpy()
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert np.abs(x.T @ (p - y) + probes.weights[3].numpy() / 7.0).max() < 1e-6
-    assert np.abs((p - y).sum(axis=0)).max() < 1e-7
+    # In the support's own axes each entry is within 40 x 1e-8; a turn of 60 axes can gather them at most 60-fold.
+    assert np.abs(x.T @ (p - y) + probes.weights[3].numpy() / 7.0).max() < 2.5e-5
+    assert np.abs((p - y).sum(axis=0)).max() < 4.1e-7
 
 
 def test_degenerate_supports_are_solved() -> None:

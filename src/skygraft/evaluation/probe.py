@@ -6,14 +6,15 @@ sum of the cross entropies times c, plus half the squared weights, the intercept
 weight vector, which is another problem: there are always more here).
 
 Two exact changes of variables make it small and well scaled. Features are centred within each support (the free intercept takes the
-shift up), and rotated into the support's own principal axes, so that a problem has as many dimensions as images at most and the bound of
-the Hessian is diagonal (Boehning, 1992). Newton's method with conjugate gradients, preconditioned by that bound, then meets the tolerance
-in a few steps; Armijo's rule, for each problem apart, keeps every step downhill.
+shift up), and small supports are rotated into their own principal axes, so that a problem has as many dimensions as images at most and
+the bound of the Hessian (Boehning, 1992) is diagonal. L-BFGS starts from the inverse of that bound and takes two products with the
+features a step; every problem has its own step length and history, so that none depends on its neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +26,11 @@ from skygraft.core.errors import SkygraftError
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-_CG_STEPS = 200
+_HISTORY = 10
 _ARMIJO = 1e-4
 _HALVINGS = 40
 _TEST_ROWS = 4096
+_CHEAP = 256
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Probes:
     """Fitted probes.
 
     ``weights`` has shape (problems, dimension, classes), ``intercepts`` (problems, classes); ``gradient`` is the largest entry of the
-    gradient left in each problem, ``iterations`` the Newton steps of the slowest.
+    gradient left in each problem, a mean over its images, ``iterations`` the steps of the slowest.
     """
 
     weights: torch.Tensor
@@ -63,7 +65,7 @@ def fit_probes(
     *,
     c: float,
     tolerance: float = 1e-6,
-    max_iterations: int = 100,
+    max_iterations: int = 1000,
 ) -> Probes:
     """Fit one probe for each support.
 
@@ -72,8 +74,9 @@ def fit_probes(
         labels: Class indices of the pool, shape (n,).
         supports: Positions in the pool, one array for each problem; sizes may differ.
         c: Inverse strength of the regularisation, as scikit-learn's ``C``.
-        tolerance: Largest entry of the gradient of (sum of cross entropies + weights² / 2c) at which a problem counts as solved.
-        max_iterations: Newton steps allowed.
+        tolerance: A problem counts as solved when no entry of the gradient, divided by the number of images, exceeds it; scikit-learn's
+            ``tol`` means the same and is 1e-4.
+        max_iterations: Steps allowed.
 
     Raises:
         SkygraftError: A feature is not finite, or a problem did not meet the tolerance.
@@ -119,120 +122,141 @@ def _solve(x: torch.Tensor, y: torch.Tensor, penalty: float, tolerance: float, m
     """Solve problems of equal size: ``x`` (problems, n, dimension), ``y`` one-hot (problems, n, classes)."""
     mean = x.mean(dim=1, keepdim=True)
     centred = x - mean
-    axes, spectrum = _principal_axes(centred)
+    coordinates, spectrum, axes = _coordinates(centred)
     ones = torch.ones((*x.shape[:2], 1), dtype=x.dtype)
-    z = torch.cat([centred @ axes, ones], dim=2)
+    z = torch.cat([coordinates, ones], dim=2)
     decay = torch.full((z.shape[2], 1), penalty, dtype=x.dtype)
     decay[-1] = 0.0
     bound = torch.cat([spectrum, torch.full((len(x), 1), float(x.shape[1]), dtype=x.dtype)], dim=1)
     preconditioner = 0.5 * bound[:, :, None] + decay
-    solution, gradient, iterations = _newton(z, y, decay, preconditioner, tolerance, max_iterations)
-    weights = axes @ solution[:, :-1]
+    solution, gradient, iterations = _minimise(z, y, decay, preconditioner, tolerance, max_iterations)
+    weights = solution[:, :-1] if axes is None else axes @ solution[:, :-1]
     intercepts = solution[:, -1] - (mean @ weights).squeeze(1)
     # The penalty makes each weight vector's sum over the classes zero; the intercepts' is free, and takes zero too.
     intercepts = intercepts - intercepts.mean(dim=1, keepdim=True)
     return Probes(weights, intercepts, gradient.numpy(), iterations)
 
 
-def _principal_axes(centred: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Orthonormal axes (problems, dimension, r) that span each support, and the squared spread along each (problems, r)."""
+def _coordinates(centred: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """The support in its own principal axes where that is worth its cost, else as it is.
+
+    Returns:
+        Coordinates (problems, n, r), the squared spread along each (problems, r), and the axes (problems, dimension, r); no axes where the
+        coordinates are the features themselves.
+    """
     _, n, dimension = centred.shape
-    if dimension <= n:
+    if dimension <= _CHEAP and dimension <= n:
         spectrum, axes = torch.linalg.eigh(centred.transpose(1, 2) @ centred)
-        return axes, spectrum.clamp_min(0.0)
+        return centred @ axes, spectrum.clamp_min(0.0), axes
+    if n > max(_CHEAP, dimension // 2):
+        # Little would be left out, and finding the axes costs more than the steps that they save.
+        return centred, (centred * centred).sum(dim=1), None
     spectrum, sides = torch.linalg.eigh(centred @ centred.transpose(1, 2))
     spectrum = spectrum.clamp_min(0.0)
     # Directions without spread carry no weight at the optimum: their axis is left at zero rather than made of rounding.
     kept = spectrum > spectrum.amax(dim=1, keepdim=True) * 1e-13
     lengths = torch.where(kept, spectrum.sqrt(), torch.inf)
     axes = (centred.transpose(1, 2) @ sides) / lengths[:, None, :]
-    return axes, torch.where(kept, spectrum, 0.0)
+    return centred @ axes, torch.where(kept, spectrum, 0.0), axes
 
 
-def _newton(
+def _minimise(
     z: torch.Tensor, y: torch.Tensor, decay: torch.Tensor, preconditioner: torch.Tensor, tolerance: float, max_iterations: int
 ) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Damped Newton for all problems at once; gives the solution, the gradient's largest entries and the steps taken."""
-    w = torch.zeros((z.shape[0], z.shape[2], y.shape[2]), dtype=z.dtype)
-    loss, p = _loss(z, y, decay, w)
+    """L-BFGS for all problems at once; gives the solution, the gradient's largest entries and the steps taken."""
     zt = z.transpose(1, 2)
+    w = torch.zeros((z.shape[0], z.shape[2], y.shape[2]), dtype=z.dtype)
+    logits = torch.zeros_like(y)
+    loss, p = _loss(logits, y, decay, w)
+    gradient = zt @ (p - y)
+    history: deque[_Pair] = deque(maxlen=_HISTORY)
     for iteration in range(max_iterations + 1):
-        gradient = zt @ (p - y) + decay * w
-        worst = gradient.abs().amax(dim=(1, 2))
-        open_ = worst > tolerance
-        if not bool(open_.any()):
+        worst = gradient.abs().amax(dim=(1, 2)) / z.shape[1]
+        unsolved = worst > tolerance
+        if not bool(unsolved.any()):
             return w, worst, iteration
-        if iteration == max_iterations:
-            break
-
-        def hessian(v: torch.Tensor, p: torch.Tensor = p) -> torch.Tensor:
-            u = z @ v
-            return zt @ (p * (u - (p * u).sum(dim=2, keepdim=True))) + decay * v
-
-        step = _conjugate_gradients(hessian, -gradient * open_[:, None, None], preconditioner)
-        w, loss, p = _line_search(z, y, decay, w, step, loss, p, (gradient * step).sum(dim=(1, 2)))
-    unsolved = int(open_.sum())
+        # Solved problems stand still: they stay bit for bit what they were.
+        step = _direction(gradient, history, preconditioner) * unsolved[:, None, None]
+        slope_of_logits = z @ step
+        length, loss, p = _line_search(logits, slope_of_logits, y, decay, w, step, loss, _dot(gradient, step).flatten())
+        step *= length
+        logits = torch.addcmul(logits, slope_of_logits, length)
+        w = w + step
+        fresh = (zt @ (p - y)).addcmul_(decay, w)
+        history.append(_Pair.of(step, fresh - gradient))
+        gradient = fresh
     raise SkygraftError(
-        f"{unsolved} of {len(w)} probes did not meet the tolerance {tolerance:g} in {max_iterations} steps "
+        f"{int(unsolved.sum())} of {len(w)} probes did not meet the tolerance {tolerance:g} in {max_iterations} steps "
         f"(gradient {float(worst.max()):.3g}): raise the protocol's solver.max_iterations or solver.tolerance"
     )
 
 
-def _loss(z: torch.Tensor, y: torch.Tensor, decay: torch.Tensor, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True)
+class _Pair:
+    """A step, the change of the gradient along it, and the inverse of their product; all zero where there is no curvature to learn."""
+
+    step: torch.Tensor
+    change: torch.Tensor
+    scale: torch.Tensor
+
+    @classmethod
+    def of(cls, step: torch.Tensor, change: torch.Tensor) -> _Pair:
+        curvature = _dot(step, change)
+        return cls(step, change, torch.where(curvature > 0, 1 / curvature.clamp_min(1e-300), 0.0))
+
+
+def _direction(gradient: torch.Tensor, history: deque[_Pair], preconditioner: torch.Tensor) -> torch.Tensor:
+    """Minus the inverse Hessian's estimate times the gradient (Nocedal's two loops)."""
+    q = gradient.clone()
+    parts = []
+    for pair in reversed(history):
+        part = pair.scale * _dot(pair.step, q)
+        q.addcmul_(pair.change, part, value=-1)
+        parts.append(part)
+    q /= preconditioner
+    if history:
+        newest = history[-1]
+        stretch = newest.scale * _dot(newest.change, newest.change / preconditioner)
+        q *= torch.where(stretch > 0, 1 / stretch.clamp_min(1e-300), 1.0)
+    for pair, part in zip(history, reversed(parts), strict=True):
+        q.addcmul_(pair.step, part - pair.scale * _dot(pair.change, q))
+    return q.neg_()
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Inner product of each problem, shape (problems, 1, 1)."""
+    return a.reshape(len(a), 1, -1) @ b.reshape(len(b), -1, 1)
+
+
+def _loss(logits: torch.Tensor, y: torch.Tensor, decay: torch.Tensor, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The objective of each problem, shape (problems,), and the class probabilities."""
-    logits = z @ w
     log_p = torch.log_softmax(logits, dim=2)
-    loss = -(log_p * y).sum(dim=(1, 2)) + 0.5 * (decay * w * w).sum(dim=(1, 2))
-    return loss, log_p.exp()
-
-
-def _conjugate_gradients(
-    hessian: Callable[[torch.Tensor], torch.Tensor], target: torch.Tensor, preconditioner: torch.Tensor
-) -> torch.Tensor:
-    """Solve hessian(v) = target for each problem, to a residual that shrinks with the gradient (superlinear convergence)."""
-    v = torch.zeros_like(target)
-    residual = target.clone()
-    size = residual.flatten(1).norm(dim=1)
-    goal = size * torch.clamp(size.sqrt(), max=0.1)
-    scaled = residual / preconditioner
-    direction = scaled.clone()
-    energy = (residual * scaled).sum(dim=(1, 2))
-    for _ in range(_CG_STEPS):
-        active = residual.flatten(1).norm(dim=1) > goal
-        if not bool(active.any()):
-            break
-        image = hessian(direction)
-        curvature = (direction * image).sum(dim=(1, 2))
-        length = torch.where(active & (curvature > 0), energy / curvature.clamp_min(1e-300), 0.0)[:, None, None]
-        v = v + length * direction
-        residual = residual - length * image
-        scaled = residual / preconditioner
-        fresh = (residual * scaled).sum(dim=(1, 2))
-        direction = scaled + (fresh / energy.clamp_min(1e-300))[:, None, None] * direction
-        energy = fresh
-    return v
+    return -(log_p * y).sum(dim=(1, 2)) + 0.5 * (decay * w * w).sum(dim=(1, 2)), log_p.exp()
 
 
 def _line_search(
-    z: torch.Tensor,
+    logits: torch.Tensor,
+    slope_of_logits: torch.Tensor,
     y: torch.Tensor,
     decay: torch.Tensor,
     w: torch.Tensor,
     step: torch.Tensor,
     loss: torch.Tensor,
-    p: torch.Tensor,
     slope: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Halve each problem's step until its loss falls enough; a problem that cannot fall further stays where it is."""
-    length = torch.ones_like(loss)
+    """Halve each problem's step until its loss falls enough (Armijo); logits are linear in the step, so no trial costs a product.
+
+    Returns:
+        Lengths of shape (problems, 1, 1), zero where no step lowers the loss, and the loss and probabilities there.
+    """
+    length = torch.ones((len(loss), 1, 1), dtype=loss.dtype)
     # Near the optimum the fall drowns in the rounding of the loss: accept what does not rise by more than that.
-    slack = 1e-14 * loss.abs()
+    slack = 1e-13 * loss.abs()
     for _ in range(_HALVINGS):
-        candidate = w + length[:, None, None] * step
-        new_loss, new_p = _loss(z, y, decay, candidate)
-        good = new_loss <= loss + _ARMIJO * length * slope + slack
+        trial, p = _loss(logits + length * slope_of_logits, y, decay, w + length * step)
+        good = trial <= loss + _ARMIJO * length.flatten() * slope + slack
         if bool(good.all()):
-            return candidate, new_loss, new_p
-        length = torch.where(good, length, 0.5 * length)
-    keep = good[:, None, None]
-    return torch.where(keep, candidate, w), torch.where(good, new_loss, loss), torch.where(keep, new_p, p)
+            return length, trial, p
+        length = torch.where(good[:, None, None], length, 0.5 * length)
+    length = torch.where(good[:, None, None], length, 0.0)
+    return length, *_loss(logits + length * slope_of_logits, y, decay, w + length * step)

@@ -87,7 +87,7 @@ class Probe(_Part):
 
 
 class Solver(_Part):
-    """Newton's method stops where no entry of the gradient of the summed loss exceeds ``tolerance``."""
+    """L-BFGS stops where no entry of the gradient of the mean loss exceeds ``tolerance`` (scikit-learn's own default is 1e-4)."""
 
     tolerance: Annotated[float, Field(gt=0, le=1e-3)]
     max_iterations: Annotated[int, Field(ge=1)]
