@@ -7,7 +7,6 @@ import json
 import logging
 import multiprocessing
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -33,6 +32,8 @@ from skygraft.world.scenes import scenes_of
 from skygraft.world.squares import Square, squares_of
 
 _LOG = logging.getLogger(__name__)
+WORK = "work"
+"""Folder of the ground that the workers share; it goes when the scenes are written, or when the next build begins."""
 FAIR = 20.0
 """Cloud cover in percent under which a catalogue search takes a scene for fair."""
 
@@ -49,15 +50,15 @@ def build_world(recipe: Recipe, folder: Path, *, workers: int = 2) -> dict[str, 
         The manifest, as written last to `world.json`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("world.json", "http", "stac"):
+    for name in ("world.json", "http", "stac", WORK):
         _remove(folder / name)
     land = tasks.landscape(recipe)
     squares = squares_of(land)
     points = survey(land, recipe, squares)
     _write_tables(folder, recipe, points)
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool, tempfile.TemporaryDirectory(dir=folder) as work:
-        ground = tasks.Ground.over(squares, Path(work) / "ground.npy")
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        ground = tasks.Ground.over(squares, folder / WORK / "ground.npy")
         drawn = pool.map(tasks.draw_ground, *_spread(recipe, ground, tasks.ground_jobs(land, ground, points)))
         truths = pool.map(tasks.draw_photos, *_spread(recipe, folder, _chunks(points, 60)))
         captioned = _start_captioned(pool, recipe)
@@ -70,6 +71,7 @@ def build_world(recipe: Recipe, folder: Path, *, workers: int = 2) -> dict[str, 
         _write_archive(folder, chips, images)
         for name, parts in captioned.items():
             _write_captioned(folder / f"{name}.parquet", [one for part in parts for one in part])
+    _remove(folder / WORK)
     _write_catalogues(folder, written)
     _write_parquet(folder / "truth.parquet", pa.Table.from_pylist([asdict(one) for one in told]))
     facts = _facts(recipe, points, squares, told, written)

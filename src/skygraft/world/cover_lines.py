@@ -51,8 +51,8 @@ def draw_highways(canvas: Canvas, runs: list[Run], seed: int) -> FloatArray:
         curve, part = run
         rng = rng_of(seed, "tarmac", curve.index)
         tone = np.array([132.0, 132.0, 138.0]) * rng.uniform(0.86, 1.2)
-        verge = canvas.band(*_banks(run, 11.0 if curve.variant == "motorway" else 6.0))
-        canvas.blend(verge * np.float32(0.6), (66, 84, 80))
+        verge = canvas.band(*_banks(run, 13.0 if curve.variant == "motorway" else 7.0))
+        canvas.blend(verge * np.float32(0.7), (62, 80, 78))
         layer = canvas.band(*_banks(run, 0.0))
         canvas.blend(layer, tone)
         if curve.variant == "motorway":

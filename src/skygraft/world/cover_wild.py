@@ -23,7 +23,7 @@ def lay_out_forest(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layout:
 
 def paint_forest(canvas: Canvas, cell: Cell, layout: Layout) -> None:
     """A dark canopy of crowns and their shade, younger stands, a clearing here and there, in some a forest road."""
-    crowns = 5.0 * canvas.texture("grain", layout.shift) + 2.6 * canvas.texture("tuft", layout.shift)
+    crowns = 4.0 * canvas.texture("grain", layout.shift) + 2.2 * canvas.texture("tuft", layout.shift)
     light = 1.8 * canvas.texture("sweep", layout.shift) + np.float32(1 + 3 * layout.roll[4]) * _slope(canvas, cell, layout)
     canvas.image[:] = layout.base
     canvas.image += (crowns + light)[..., None] * np.array([0.8, 1.0, 0.8], dtype=np.float32)

@@ -198,5 +198,5 @@ def _lay(seed: int, kind: str, nodes: NDArray[np.float64]) -> tuple[list[Curve],
 
 def _style(rng: np.random.Generator, kind: str, straight: bool) -> tuple[float, float, float]:
     if kind == "river":
-        return (15.0, rng.uniform(24, 45), 0.05) if straight else (150.0, rng.uniform(28, 85), 0.2)
-    return (30.0, rng.uniform(15, 20), 0.0) if straight else (110.0, rng.uniform(8, 12), 0.0)
+        return (15.0, rng.uniform(28, 50), 0.05) if straight else (150.0, rng.uniform(38, 95), 0.2)
+    return (30.0, rng.uniform(17, 24), 0.0) if straight else (110.0, rng.uniform(9, 13), 0.0)

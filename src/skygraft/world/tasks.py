@@ -71,6 +71,7 @@ class Ground:
         left, top = int(west // BLOCK_M), int(-(-north // BLOCK_M)) - 1
         columns, rows = int(-(-east // BLOCK_M)) - left, top - int(south // BLOCK_M) + 1
         shape = (rows * BLOCK_PX, columns * BLOCK_PX, 4)
+        path.parent.mkdir(parents=True, exist_ok=True)
         open_memmap(path, mode="w+", dtype=np.uint16, shape=shape).flush()
         return cls(path, left, top, columns, rows)
 
