@@ -77,11 +77,12 @@ class Backdrop:
         self.horizon = int(HEIGHT * rng.uniform(0.34, 0.54))
         high, low, level = SKIES[day.sky]
         self.sky_low = np.array(low, dtype=np.float64)
-        self.zoom = np.clip((_Y - self.horizon) / (HEIGHT - self.horizon), 1e-3, 1)
-        t = np.clip(_Y / self.horizon, 0, 1)[..., None]
-        self.image: FloatArray = (np.array(high) * (1 - t) + self.sky_low * t).astype(np.float32)
+        self.zoom = np.clip((_Y - self.horizon) / np.float32(HEIGHT - self.horizon), np.float32(1e-3), np.float32(1))
+        t = np.clip(_Y / np.float32(self.horizon), np.float32(0), np.float32(1))[..., None]
+        top, bottom = np.array(high, dtype=np.float32), np.array(low, dtype=np.float32)
+        self.image: FloatArray = top + t * (bottom - top)
         if level < 5:
-            share = np.clip((cloud(rng, (4, 9, 20)) - level) * 0.9, 0, 1)[..., None] * np.float32(0.8)
+            share = np.clip((cloud(rng, (4, 9, 20)) - np.float32(level)) * np.float32(0.9), 0, 1)[..., None] * np.float32(0.8)
             self.image += share * (np.float32(239) - self.image)
         self.rough = cloud(rng, (10, 24, 60, 110))
         ripe = dry * (0.9 if 6 <= day.month <= 9 else 0.5)
