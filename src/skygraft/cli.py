@@ -234,7 +234,7 @@ def check(
 
 @app.command(rich_help_panel=PEOPLE)
 def write_config(folder: Annotated[Path, typer.Argument(help="The project's folder.")] = Path()) -> None:
-    """Write config.yaml and the JSON schema from the configuration models.
+    """Write config.yaml, the JSON schema and the page of tables from the models.
 
     Example: `skygraft write-config`
     """

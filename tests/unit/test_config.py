@@ -15,6 +15,7 @@ import yaml
 from skygraft.config.base import Section
 from skygraft.config.defaults import embedded
 from skygraft.config.files import config_yaml, schema_json
+from skygraft.core.documentation import tables_page
 from skygraft.config.load import dump, load_file, load_mapping
 from skygraft.config.model import Config
 from skygraft.core.errors import ConfigError
@@ -292,6 +293,7 @@ def test_overlays_say_what_the_issue_asks_of_them() -> None:
 def test_generated_files_are_in_step_with_the_models() -> None:
     assert (ROOT / "config.yaml").read_text(encoding="utf-8") == config_yaml(), "run 'skygraft write-config'"
     assert (ROOT / "workflow/schemas/config.schema.json").read_text(encoding="utf-8") == schema_json(), "run 'skygraft write-config'"
+    assert (ROOT / "docs/tables.md").read_text(encoding="utf-8") == tables_page(), "run 'skygraft write-config'"
     assert load_file(ROOT / "config.yaml") == embedded()
 
 

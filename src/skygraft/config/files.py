@@ -1,4 +1,4 @@
-"""The files that are generated from the configuration models: ``config.yaml`` and the JSON schema."""
+"""The files that are generated from models and schemas: ``config.yaml``, its JSON schema and the page of tables."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import yaml
 from skygraft.config.base import Section
 from skygraft.config.defaults import embedded
 from skygraft.config.model import Config
+from skygraft.core.documentation import tables_page
 from skygraft.core.files import write_if_changed
 
 CONFIG = Path("config.yaml")
 SCHEMA = Path("workflow/schemas/config.schema.json")
+TABLES = Path("docs/tables.md")
 _HEAD = """\
 # The default configuration: the embedded run, which needs neither keys nor internet. Written by `skygraft write-config` from the models in
 # src/skygraft/config; a test holds them together. A configuration of your own inherits by `extends: config.yaml`, or stands alone; keys
@@ -25,9 +27,10 @@ _COLUMN = 72
 
 
 def write_generated(folder: Path) -> None:
-    """Writes both files below ``folder``, where they differ from what stands there."""
+    """Writes the files below ``folder``, where they differ from what stands there."""
     write_if_changed(folder / CONFIG, config_yaml())
     write_if_changed(folder / SCHEMA, schema_json())
+    write_if_changed(folder / TABLES, tables_page())
 
 
 def config_yaml() -> str:
