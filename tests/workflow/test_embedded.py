@@ -178,7 +178,7 @@ def test_the_default_configuration_leaves_an_overlays_data_alone(finished: Proje
     before = project.bytes(*MADE)
     # The default configuration's name, and with it its places; only the world is small.
     default = {"extends": str(REPOSITORY / "config.yaml"), "world": SMALL["world"]}
-    project.snakemake("photos", configfile=project.configure(default, "default.yaml"))
+    project.snakemake("--", "photos", configfile=project.configure(default, "default.yaml"))
     after = project.bytes(*MADE)
     assert {path: after[path] for path in before} == before
     assert {Path(path).parts[:2] for path in after.keys() - before.keys()} == {("data", "embedded")}
