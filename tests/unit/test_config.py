@@ -15,9 +15,9 @@ import yaml
 from skygraft.config.base import Section
 from skygraft.config.defaults import embedded
 from skygraft.config.files import config_yaml, schema_json
-from skygraft.core.documentation import tables_page
 from skygraft.config.load import dump, load_file, load_mapping
 from skygraft.config.model import Config
+from skygraft.core.documentation import tables_page
 from skygraft.core.errors import ConfigError
 from skygraft.stages.identities import data_folders
 from skygraft.stages.layout import Layout
