@@ -11,6 +11,7 @@ import numpy.typing as npt
 from skygraft.config.evaluation import FloorModel
 from skygraft.config.model import Config
 from skygraft.core.files import lock
+from skygraft.core.progress import progress
 from skygraft.encoders.clip import FrozenClip, use_threads
 from skygraft.evaluation.benchmarks.eurosat import EuroSatArchive, decode, label_of, natural_key
 from skygraft.evaluation.features import Features, FeatureTable, write_features
@@ -39,8 +40,7 @@ def run(config: Config, *, model: str) -> None:
     clip = scored.load_scored(config, model)
     with lock(layout.work("extract_features") / f"{config.name}-{model}.lock"), _archive(config) as archive:
         wanted = named_images(config, archive.sample_ids, whole_pool=isinstance(section, FloorModel))
-        blocks = [wanted[at : at + _BLOCK] for at in range(0, len(wanted), _BLOCK)]
-        features = np.concatenate([_features(clip, archive, block) for block in blocks])
+        features = np.concatenate(list(_blocks(clip, archive, wanted, f"features of {model}")))
     meta = identities.meta(config, identities.model_identity(config, model)) | ({} if clip is None else clip.identity.to_meta())
     labels = np.array([label_of(sample_id) for sample_id in wanted], dtype=np.int64)
     write_features(FeatureTable(wanted, labels, features, str(target)), target, meta)
@@ -59,6 +59,15 @@ def named_images(config: Config, sample_ids: tuple[str, ...], *, whole_pool: boo
 def _archive(config: Config) -> EuroSatArchive:
     benchmark = scored.task_of(config).benchmark
     return EuroSatArchive(Layout(config).benchmark_file(benchmark, config.benchmarks[benchmark].file))
+
+
+def _blocks(clip: FrozenClip | None, archive: EuroSatArchive, wanted: tuple[str, ...], label: str) -> Iterator[Features]:
+    """Features in blocks, so that no more pictures than one block's are in memory."""
+    with progress(len(wanted), label) as advance:
+        for at in range(0, len(wanted), _BLOCK):
+            block = wanted[at : at + _BLOCK]
+            yield _features(clip, archive, block)
+            advance(len(block))
 
 
 def _features(clip: FrozenClip | None, archive: EuroSatArchive, sample_ids: tuple[str, ...]) -> Features:
