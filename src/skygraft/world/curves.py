@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ class Curve:
         points: samples (n, 2), UTM metres.
         tangents: unit vectors (n, 2).
         half_width: metres from the middle to the edge (n,).
+        minor: a side road, which ends where it meets open water.
     """
 
     index: int
@@ -31,6 +32,17 @@ class Curve:
     points: NDArray[np.float64]
     tangents: NDArray[np.float64]
     half_width: NDArray[np.float64]
+    minor: bool = False
+
+    def cut_to(self, keep: NDArray[np.bool_]) -> Curve | None:
+        """Return the longest stretch whose samples are kept (n,), or None where that is short."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
+        lengths = edges[1::2] - edges[::2]
+        if not len(lengths) or lengths.max() < 12:
+            return None
+        first = int(edges[::2][lengths.argmax()])
+        part = slice(first, first + int(lengths.max()))
+        return replace(self, points=self.points[part], tangents=self.tangents[part], half_width=self.half_width[part])
 
 
 class CurveSet:
@@ -154,7 +166,7 @@ def _side_roads(rng: np.random.Generator, curve: Curve, number: int) -> list[Cur
 
     def add(points: NDArray[np.float64], tangents: NDArray[np.float64], half: float) -> None:
         width = np.full(len(points), half)
-        found.append(Curve(number + len(found), "road", points, tangents, width))
+        found.append(Curve(number + len(found), "road", points, tangents, width, minor=True))
 
     at = int(rng.integers(60, 260))
     while at < len(curve.points) - 30:

@@ -15,9 +15,9 @@ from skygraft.core.errors import ConfigError
 from skygraft.world import cover
 from skygraft.world.canvas import RES, Canvas
 from skygraft.world.cells import Cell, assign, make_cells
-from skygraft.world.classes import ANNUAL, CLASSES, HIGHWAY, RIVER
+from skygraft.world.classes import ANNUAL, CLASSES, HIGHWAY, RIVER, SEALAKE
 from skygraft.world.cover_lines import draw_highways, draw_rivers
-from skygraft.world.curves import CurveSet, highways, rivers
+from skygraft.world.curves import Curve, CurveSet, highways, rivers
 from skygraft.world.layout import Layout
 from skygraft.world.noise import FloatArray, SmoothField, rng_of, textures
 from skygraft.world.plots import plot_at
@@ -109,8 +109,13 @@ class Landscape:
         self._tree = cKDTree(self._seeds)
         self._kinds = np.array([c.cover for c in self.cells])
         self._warp = [SmoothField(seed, f"warp{k}", 40.0, sigma) for k, sigma in enumerate((4.0, 4.0, 0.9, 0.9))]
+        self.highways = CurveSet([road for road in map(self._on_land, self.highways.curves) if road])
         self.plots = lru_cache(maxsize=400)(self._lay_out)
         self.block = lru_cache(maxsize=600)(self.draw)
+
+    def _on_land(self, road: Curve) -> Curve | None:
+        """Return a road as it is, a side road only as far as it runs on land."""
+        return road.cut_to(self._kinds[self.cells_at(road.points)] != SEALAKE) if road.minor else road
 
     @property
     def sets(self) -> dict[int, CurveSet]:
