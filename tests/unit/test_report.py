@@ -100,7 +100,7 @@ def _page(evil: str) -> Page:
     history = {name: np.array([1.0, 2.0]) for name in ("epoch", "train_loss", "val_loss", "learning_rate", "temperature")}
     places = np.linspace(10, 11, 50)
     return Page(
-        title=f"title {evil}", name=evil, lead=evil, synthetic=f"drawn {evil}", remarks=(evil,), scores=(scores,),
+        title=f"title {evil}", name=evil, lead=evil, synthetic=f"drawn {evil}", remarks=(evil,), notes=((evil, evil),), scores=(scores,),
         curves=(Curves(evil, evil, curves_figure(history), evil),),
         pairs=(PairsSection(evil, map_figure(places, places, ["train"] * 50), density_figure(places, places), 50, 200, 50),),
         examples=(example,), fates=(Fate("fetch_photos", evil, 3, 2, (Failure("not_found", 1, False, evil),)), Fate("a", "b", 1, 1, ())),

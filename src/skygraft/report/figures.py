@@ -80,11 +80,12 @@ def curves_figure(history: Mapping[str, Floats]) -> str:
         left.legend(frameon=False)
         _axis(left, "loss")
         for axes, column, label in ((middle, "learning_rate", "learning rate"), (right, "temperature", "temperature")):
-            _axis(axes, label)
             if np.isfinite(history[column]).any():
+                _axis(axes, label)
                 axes.plot(epoch, history[column], color=_COLOURS[2], marker="o", markersize=3)
             else:
-                axes.text(0.5, 0.5, "has none", ha="center", va="center", transform=axes.transAxes)
+                axes.set_axis_off()
+                axes.text(0.5, 0.5, f"no {label}", ha="center", va="center", transform=axes.transAxes)
         return _uri(figure)
 
 
@@ -100,7 +101,7 @@ def map_figure(longitude: Floats, latitude: Floats, splits: Sequence[str]) -> st
         figure = Figure(figsize=(5.2, 4.6), layout="constrained")
         axes = figure.add_subplot()
         names = np.asarray(splits)
-        size = float(np.clip(4000 / max(1, len(names)), 0.5, 14))
+        size = float(np.clip(20_000 / max(1, len(names)), 0.8, 16))
         for split, colour in _SPLITS.items():
             chosen = names == split
             if chosen.any():

@@ -56,13 +56,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the report shows."""
+    """Everything that the report shows; ``notes`` are what runs say beside their numbers, by models that say the same."""
 
     title: str
     name: str
     lead: str
     synthetic: str | None
     remarks: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...]
     scores: tuple[ScoreSection, ...]
     curves: tuple[Curves, ...]
     pairs: tuple[PairsSection, ...]

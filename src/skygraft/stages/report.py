@@ -49,6 +49,7 @@ def run(config: Config) -> None:
         lead=words.lead(config),
         synthetic=words.synthetic_notice(config),
         remarks=tuple(words.remarks(config, imageries)),
+        notes=_notes(config),
         scores=tuple(_scores(config)),
         curves=tuple(one for one in curve_list if one is not None),
         pairs=tuple(_pairs(config, photos)),
@@ -76,6 +77,16 @@ def _scores(config: Config) -> Iterator[ScoreSection]:
         if table is not None:
             matrices = tuple(matrix for rows in cells for matrix in confusions(rows, protocol.name))
             yield ScoreSection(table, kshot_figure(table), zero_shot_lines(zero_shot, protocol.name), matrices)
+
+
+def _notes(config: Config) -> tuple[tuple[str, str], ...]:
+    """What the scored models say beside their numbers, each note once."""
+    by_note: dict[str, list[str]] = {}
+    for model in config.scored_models() if config.eurosat_kshot is not None else ():
+        note = scored.note_of(config, model)
+        if note is not None:
+            by_note.setdefault(note, []).append(model)
+    return tuple((", ".join(models), note) for note, models in by_note.items())
 
 
 def _pairs(config: Config, photos: dict[str, pa.Table]) -> Iterator[PairsSection]:

@@ -116,13 +116,27 @@ def has_text(config: Config, name: str) -> bool:
     return isinstance(scored(config, name), EncoderModel | RunModel | FolderModel)
 
 
+def note_of(config: Config, name: str) -> str | None:
+    """What is said beside a model's numbers, such as how it departs from the paper."""
+    model = scored(config, name)
+    if isinstance(model, RunModel):
+        return config.runs[model.run].note
+    note = _card(Path(model.folder)).get("note") if isinstance(model, FolderModel) else None
+    return None if note is None else str(note)
+
+
 def _from_card(name: str, folder: Path) -> ModelFacts:
-    path = folder / CARD_NAME
-    if not path.is_file():
-        return ModelFacts(name, system="clip")
-    try:
-        card = dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise CorruptDataError(f"{path} is damaged ({error}): make the model again.") from error
+    card = _card(folder)
     # A folder that no run made, such as the embedded world's teacher, is a CLIP as it is.
     return ModelFacts(name, str(card.get("system", "clip")), *(str(card.get(key, NONE)) for key in ("imagery", "objective", "start")))
+
+
+def _card(folder: Path) -> dict[str, object]:
+    """What a model folder says of itself; nothing where it says nothing."""
+    path = folder / CARD_NAME
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise CorruptDataError(f"{path} is damaged ({error}): make the model again.") from error
