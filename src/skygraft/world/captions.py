@@ -26,6 +26,9 @@ SEASONS = ("in winter", "in spring", "in summer", "in autumn")
 OWN_NAME = 0.4
 """Share of captions that use the class's own name; without them the prompts' words stay strange to the teacher."""
 
+TELLS_WEATHER, TELLS_SEASON = 0.55, 0.2
+"""Shares of captions that tell of weather or season: what they tell, photo embeddings hold beside the class."""
+
 
 def caption(variant: str, day: Day, rng: np.random.Generator) -> str:
     """Word one caption of a photo of a variant on a day."""
@@ -33,8 +36,8 @@ def caption(variant: str, day: Day, rng: np.random.Generator) -> str:
     words = CLASSES[cover].phrases if rng.random() < OWN_NAME else kind.words
     text = FRAMES[int(rng.integers(len(FRAMES)))].format(words[int(rng.integers(len(words)))])
     extra = rng.random()
-    if extra < 0.4:
+    if extra < TELLS_WEATHER:
         return f"{text} {WEATHER[day.sky][int(rng.integers(2))]}"
-    if extra < 0.5:
+    if extra < TELLS_WEATHER + TELLS_SEASON:
         return f"{text} {SEASONS[day.month % 12 // 3]}"
     return text
