@@ -26,7 +26,7 @@ SEASONS = ("in winter", "in spring", "in summer", "in autumn")
 OWN_NAME = 0.4
 """Share of captions that use the class's own name; without them the prompts' words stay strange to the teacher."""
 
-TELLS_WEATHER, TELLS_SEASON = 0.55, 0.2
+TELLS_WEATHER, TELLS_SEASON = 0.4, 0.1
 """Shares of captions that tell of weather or season: what they tell, photo embeddings hold beside the class."""
 
 
