@@ -17,7 +17,8 @@ from skygraft.core.errors import CorruptDataError
 from skygraft.core.files import sha256_file
 from skygraft.core.identity import digest
 from skygraft.evaluation.benchmarks.eurosat import CLASSES, OFFICIAL_CONTENT_SHA256, EuroSatArchive
-from skygraft.evaluation.protocol import Protocol, Split, load_protocol, make_split
+from skygraft.evaluation.protocol import Protocol, load_protocol
+from skygraft.evaluation.splits import Split, make_split
 from skygraft.stages import evaluate_eurosat_kshot, extract_features, fetch_benchmark
 from skygraft.stages.layout import Layout
 

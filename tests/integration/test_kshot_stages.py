@@ -17,7 +17,8 @@ from skygraft.core.tables import read_meta
 from skygraft.evaluation.benchmarks.eurosat import CLASSES, EuroSatArchive, decode
 from skygraft.evaluation.features import FeatureTable, read_features, write_features
 from skygraft.evaluation.floor import floor_statistics
-from skygraft.evaluation.protocol import load_protocol, make_split
+from skygraft.evaluation.protocol import load_protocol
+from skygraft.evaluation.splits import make_split
 from skygraft.stages import collect_eurosat_kshot, evaluate_eurosat_kshot, extract_features
 from skygraft.stages.layout import Layout
 

@@ -10,7 +10,8 @@ import pytest
 from skygraft.core.errors import ConfigError, CorruptDataError
 from skygraft.core.files import sha256_file
 from skygraft.evaluation.benchmarks.eurosat import CLASSES
-from skygraft.evaluation.protocol import Protocol, Split, load_protocol, make_split, protocol_names
+from skygraft.evaluation.protocol import Protocol, load_protocol, protocol_names
+from skygraft.evaluation.splits import Split, make_split
 
 _OFFICIAL = dict(zip(CLASSES, (3000, 3000, 3000, 2500, 2500, 2000, 2500, 3000, 2500, 3000), strict=True))
 _ALL = [f"{name}/{name}_{i}.jpg" for name, count in _OFFICIAL.items() for i in range(1, count + 1)]

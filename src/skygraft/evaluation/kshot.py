@@ -13,7 +13,8 @@ from skygraft.evaluation.confusion import confusion_matrix
 from skygraft.evaluation.features import FeatureTable
 from skygraft.evaluation.intervals import Accuracy, accuracy_intervals
 from skygraft.evaluation.probe import fit_probes, scale_by_pool, scale_unit
-from skygraft.evaluation.protocol import Probe, Protocol, Split
+from skygraft.evaluation.protocol import Probe, Protocol
+from skygraft.evaluation.splits import Split
 from skygraft.evaluation.zeroshot import classify
 
 

@@ -13,7 +13,6 @@ features a step; every problem has its own step length and history, so that none
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,13 +21,11 @@ import numpy.typing as npt
 import torch
 
 from skygraft.core.errors import SkygraftError
+from skygraft.evaluation.logistic import minimise
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-_HISTORY = 10
-_ARMIJO = 1e-4
-_HALVINGS = 40
 _TEST_ROWS = 4096
 _CHEAP = 256
 
@@ -91,15 +88,19 @@ def fit_probes(
     for size in sorted(set(sizes)):
         members = [i for i, n in enumerate(sizes) if n == size]
         positions = np.stack([supports[i] for i in members])
-        x = torch.from_numpy(np.asarray(features[positions], dtype=np.float64))
-        if not bool(torch.isfinite(x).all()):
-            raise SkygraftError("a feature is not finite (nan or infinity): extract this model's features again")
-        y = torch.nn.functional.one_hot(torch.from_numpy(labels[positions]), classes).to(torch.float64)
+        x, y = _tensors(features[positions], labels[positions], classes)
         solution = _solve(x, y, 1.0 / c, tolerance, max_iterations)
         weights[members], intercepts[members] = solution.weights, solution.intercepts
         gradient[members] = solution.gradient
         iterations = max(iterations, solution.iterations)
     return Probes(weights, intercepts, gradient, iterations)
+
+
+def _tensors(features: npt.NDArray[np.floating], labels: Labels, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.from_numpy(np.asarray(features, dtype=np.float64))
+    if not bool(torch.isfinite(x).all()):
+        raise SkygraftError("a feature is not finite (nan or infinity): extract this model's features again")
+    return x, torch.nn.functional.one_hot(torch.from_numpy(labels), classes).to(torch.float64)
 
 
 def scale_unit(features: npt.NDArray[np.floating]) -> Floats:
@@ -129,7 +130,7 @@ def _solve(x: torch.Tensor, y: torch.Tensor, penalty: float, tolerance: float, m
     decay[-1] = 0.0
     bound = torch.cat([spectrum, torch.full((len(x), 1), float(x.shape[1]), dtype=x.dtype)], dim=1)
     preconditioner = 0.5 * bound[:, :, None] + decay
-    solution, gradient, iterations = _minimise(z, y, decay, preconditioner, tolerance, max_iterations)
+    solution, gradient, iterations = minimise(z, y, decay, preconditioner, tolerance, max_iterations)
     weights = solution[:, :-1] if axes is None else axes @ solution[:, :-1]
     intercepts = solution[:, -1] - (mean @ weights).squeeze(1)
     # The penalty makes each weight vector's sum over the classes zero; the intercepts' is free, and takes zero too.
@@ -158,105 +159,3 @@ def _coordinates(centred: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tor
     lengths = torch.where(kept, spectrum.sqrt(), torch.inf)
     axes = (centred.transpose(1, 2) @ sides) / lengths[:, None, :]
     return centred @ axes, torch.where(kept, spectrum, 0.0), axes
-
-
-def _minimise(
-    z: torch.Tensor, y: torch.Tensor, decay: torch.Tensor, preconditioner: torch.Tensor, tolerance: float, max_iterations: int
-) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """L-BFGS for all problems at once; gives the solution, the gradient's largest entries and the steps taken."""
-    zt = z.transpose(1, 2)
-    w = torch.zeros((z.shape[0], z.shape[2], y.shape[2]), dtype=z.dtype)
-    logits = torch.zeros_like(y)
-    loss, p = _loss(logits, y, decay, w)
-    gradient = zt @ (p - y)
-    history: deque[_Pair] = deque(maxlen=_HISTORY)
-    for iteration in range(max_iterations + 1):
-        worst = gradient.abs().amax(dim=(1, 2)) / z.shape[1]
-        unsolved = worst > tolerance
-        if not bool(unsolved.any()):
-            return w, worst, iteration
-        # Solved problems stand still: they stay bit for bit what they were.
-        step = _direction(gradient, history, preconditioner) * unsolved[:, None, None]
-        slope_of_logits = z @ step
-        length, loss, p = _line_search(logits, slope_of_logits, y, decay, w, step, loss, _dot(gradient, step).flatten())
-        step *= length
-        logits = torch.addcmul(logits, slope_of_logits, length)
-        w = w + step
-        fresh = (zt @ (p - y)).addcmul_(decay, w)
-        history.append(_Pair.of(step, fresh - gradient))
-        gradient = fresh
-    raise SkygraftError(
-        f"{int(unsolved.sum())} of {len(w)} probes did not meet the tolerance {tolerance:g} in {max_iterations} steps "
-        f"(gradient {float(worst.max()):.3g}): raise the protocol's solver.max_iterations or solver.tolerance"
-    )
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A step, the change of the gradient along it, and the inverse of their product; all zero where there is no curvature to learn."""
-
-    step: torch.Tensor
-    change: torch.Tensor
-    scale: torch.Tensor
-
-    @classmethod
-    def of(cls, step: torch.Tensor, change: torch.Tensor) -> _Pair:
-        curvature = _dot(step, change)
-        return cls(step, change, torch.where(curvature > 0, 1 / curvature.clamp_min(1e-300), 0.0))
-
-
-def _direction(gradient: torch.Tensor, history: deque[_Pair], preconditioner: torch.Tensor) -> torch.Tensor:
-    """Minus the inverse Hessian's estimate times the gradient (Nocedal's two loops)."""
-    q = gradient.clone()
-    parts = []
-    for pair in reversed(history):
-        part = pair.scale * _dot(pair.step, q)
-        q.addcmul_(pair.change, part, value=-1)
-        parts.append(part)
-    q /= preconditioner
-    if history:
-        newest = history[-1]
-        stretch = newest.scale * _dot(newest.change, newest.change / preconditioner)
-        q *= torch.where(stretch > 0, 1 / stretch.clamp_min(1e-300), 1.0)
-    for pair, part in zip(history, reversed(parts), strict=True):
-        q.addcmul_(pair.step, part - pair.scale * _dot(pair.change, q))
-    return q.neg_()
-
-
-def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Inner product of each problem, shape (problems, 1, 1)."""
-    return a.reshape(len(a), 1, -1) @ b.reshape(len(b), -1, 1)
-
-
-def _loss(logits: torch.Tensor, y: torch.Tensor, decay: torch.Tensor, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The objective of each problem, shape (problems,), and the class probabilities."""
-    log_p = torch.log_softmax(logits, dim=2)
-    return -(log_p * y).sum(dim=(1, 2)) + 0.5 * (decay * w * w).sum(dim=(1, 2)), log_p.exp()
-
-
-def _line_search(
-    logits: torch.Tensor,
-    slope_of_logits: torch.Tensor,
-    y: torch.Tensor,
-    decay: torch.Tensor,
-    w: torch.Tensor,
-    step: torch.Tensor,
-    loss: torch.Tensor,
-    slope: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Halve each problem's step until its loss falls enough (Armijo); logits are linear in the step, so no trial costs a product.
-
-    Returns:
-        Lengths of shape (problems, 1, 1), zero where no step lowers the loss, and the loss and probabilities there.
-    """
-    length = torch.ones((len(loss), 1, 1), dtype=loss.dtype)
-    # Near the optimum the fall drowns in the rounding of the loss: accept what does not rise by more than that.
-    slack = 1e-13 * loss.abs()
-    for _ in range(_HALVINGS):
-        trial, p = _loss(logits + length * slope_of_logits, y, decay, w + length * step)
-        good = trial <= loss + _ARMIJO * length.flatten() * slope + slack
-        if bool(good.all()):
-            return length, trial, p
-        length = torch.where(good[:, None, None], length, 0.5 * length)
-    length = torch.where(good[:, None, None], length, 0.0)
-    return length, *_loss(logits + length * slope_of_logits, y, decay, w + length * step)

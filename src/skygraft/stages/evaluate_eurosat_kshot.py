@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from skygraft.evaluation.confusion import recalls
 from skygraft.evaluation.features import FeatureTable, read_features
 from skygraft.evaluation.intervals import Accuracy
 from skygraft.evaluation.kshot import score_kshot, score_zero_shot
-from skygraft.evaluation.protocol import Protocol, Split
+from skygraft.evaluation.protocol import Protocol
 from skygraft.evaluation.scores import (
     CONFUSION_COLUMNS,
     KSHOT_COLUMNS,
@@ -28,6 +28,7 @@ from skygraft.evaluation.scores import (
     write_scores,
     zeroshot_columns,
 )
+from skygraft.evaluation.splits import Split
 from skygraft.evaluation.zeroshot import class_embeddings, load_prompts, prompt_names
 from skygraft.stages import scored
 from skygraft.stages.layout import Layout
@@ -56,32 +57,35 @@ def run(config: Config, *, model: str) -> None:
     with EuroSatArchive(layout.benchmark_file(task.benchmark, config.benchmarks[task.benchmark].file)) as archive:
         sample_ids = archive.sample_ids
     splits = [(protocol, scored.split_of(config, protocol, sample_ids)) for protocol in scored.protocols_of(config)]
-    kshot: list[Row] = []
+    kshot, confusion = _kshot_rows(config, facts, splits, features, data)
     zeroshot: list[Row] = []
-    confusion: list[Row] = []
-    for protocol, split in splits:
-        is_floor = isinstance(scored.scored(config, model), FloorModel)
-        scores = score_kshot(protocol, split, features, protocol.floor if is_floor else protocol.probe)
-        for shots, accuracy in scores.accuracies.items():
-            extra = {"shots": shots, "seeds": len(protocol.seeds)}
-            kshot.append(facts.columns() | extra | _common(accuracy, protocol, split, data))
-            confusion += _cells(facts, protocol, shots, NONE, scores.confusions[shots])
     for prompts, classes in _class_vectors(config, model):
         for protocol, split in splits:
             row, cells = _zero_shot(facts, protocol, split, features, prompts, classes, data)
             zeroshot.append(row)
             confusion += cells
-    parts = layout.kshot_parts(model)
     with lock(layout.work("evaluate_eurosat_kshot") / f"{config.name}-{model}.lock"):
-        for path, columns, rows in zip(
-            parts, (KSHOT_COLUMNS, zeroshot_columns(CLASSES), CONFUSION_COLUMNS), (kshot, zeroshot, confusion), strict=True
-        ):
+        tables = ((KSHOT_COLUMNS, kshot), (zeroshot_columns(CLASSES), zeroshot), (CONFUSION_COLUMNS, confusion))
+        for path, (columns, rows) in zip(layout.kshot_parts(model), tables, strict=True):
             write_scores(path, columns, rows)
-    for line in kshot:
-        _LOG.info(
-            "model=%s protocol=%s shots=%s accuracy=%s [%s, %s]",
-            *(line[k] for k in ("model", "protocol", "shots", "accuracy", "ci_low", "ci_high")),
-        )
+
+
+def _kshot_rows(
+    config: Config, facts: ModelFacts, splits: Sequence[tuple[Protocol, Split]], features: FeatureTable, data: str
+) -> tuple[list[Row], list[Row]]:
+    """The k-shot rows and the confusion matrices' cells."""
+    is_floor = isinstance(scored.scored(config, facts.model), FloorModel)
+    rows: list[Row] = []
+    cells: list[Row] = []
+    for protocol, split in splits:
+        scores = score_kshot(protocol, split, features, protocol.floor if is_floor else protocol.probe)
+        for shots, accuracy in scores.accuracies.items():
+            extra = {"shots": shots, "seeds": len(protocol.seeds)}
+            rows.append(facts.columns() | extra | _common(accuracy, protocol, split, data))
+            cells += _cells(facts, protocol, shots, NONE, scores.confusions[shots])
+        words = ", ".join(f"{shots}: {100 * one.value:.1f}" for shots, one in scores.accuracies.items())
+        _LOG.info("model=%s protocol=%s accuracy by shots, %%: %s", facts.model, protocol.name, words)
+    return rows, cells
 
 
 def _common(accuracy: Accuracy, protocol: Protocol, split: Split, data: str) -> dict[str, object]:

@@ -10,8 +10,9 @@ from skygraft.config.model import Config, nearest
 from skygraft.core.errors import ConfigError, CorruptDataError
 from skygraft.encoders.clip import CARD_NAME, FrozenClip, load_clip, load_folder
 from skygraft.encoders.reference import ModelReference
-from skygraft.evaluation.protocol import Protocol, Split, load_protocol, make_split
+from skygraft.evaluation.protocol import Protocol, load_protocol
 from skygraft.evaluation.scores import NONE, ModelFacts
+from skygraft.evaluation.splits import Split, make_split
 from skygraft.stages.layout import Layout
 
 # Fixed, so that features and scores are the same whatever --cores says.
