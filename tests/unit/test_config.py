@@ -140,6 +140,9 @@ def test_a_name_that_is_not_there_is_an_error(where: Where, value: Any, said: st
         (minimal(plans={"p": {"photos": ["x"], "split": {"val": 0.6, "test": 0.5}}}), "plans.p.split: val and test together leave nothing"),
         (minimal(encoders={"c": {"model": "RN50", "sha256": "abc"}}), "encoders.c.sha256: String should match pattern"),
         (minimal(runs={"Big Run": {}}), "Big Run"),
+        ({**EVERYTHING, "eurosat_kshot": {"protocols": ["full"], "models": {"../x": {"kind": "floor"}}}}, "String should match pattern"),
+        (set_at(EVERYTHING, ("imagery", "s2"), {"plan": "points", "cloud_classes": [3, 12]}), "imagery.s2.cloud_classes.1: "),
+        (set_at(EVERYTHING, ("runs", "one"), {**EVERYTHING["runs"]["one"], "stretch": {"low": 9, "high": 0}}), "high (0) must lie"),
         ({}, "name: Field required"),
     ],
 )  # fmt: skip

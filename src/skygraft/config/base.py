@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from skygraft.core.identity import digest
 
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+"""A name of the configuration: it becomes part of paths and of the rules' wildcards."""
 _OPERATION = "operation"
 
 

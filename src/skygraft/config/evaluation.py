@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skygraft.config.base import Section, operation
+from skygraft.config.base import Name, Section, operation
 from skygraft.config.network import Network
 
 EUROSAT_SHA256 = "b4f5b234ecb7d7ff9c6cddb046543b4717c53fd6e9815be6c0e80cc614f51b90"
@@ -71,7 +71,7 @@ class KShot(Section):
     benchmark: str = Field("eurosat", description="name of the benchmark")
     protocols: tuple[str, ...] = Field(min_length=1, description="names of protocol files")
     prompts: str = Field("eurosat_generic", description="name of the prompt file of the zero-shot table")
-    models: dict[str, ScoredModel] = Field(
+    models: dict[Name, ScoredModel] = Field(
         default_factory=dict, description="models scored; none given: every encoder that a run uses, every run, and floor_statistics"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from skygraft.config.base import Section, operation
 from skygraft.config.network import Network
 
 Catalogue = Literal["planetary_computer", "earth_search"]
+SclClass = Annotated[int, Field(ge=0, le=11)]
 
 
 class Sentinel2(Section):
@@ -22,7 +23,7 @@ class Sentinel2(Section):
     months_either_side: int = Field(0, ge=0, le=6, description="0: the survey's own month; 2: two months before and after")
     max_scene_cloud: float = Field(20.0, ge=0, le=100, description="per cent of the whole scene, as the catalogue says")
     max_tile_cloud: float | None = Field(None, ge=0, le=1, description="share of the tile itself by SCL; none: not asked")
-    cloud_classes: tuple[int, ...] = Field((3, 8, 9, 10), description="SCL classes that count as cloud (3 is cloud shadow)")
+    cloud_classes: tuple[SclClass, ...] = Field((3, 8, 9, 10), description="SCL classes that count as cloud (3 is cloud shadow)")
     max_nodata: float = Field(0.0, ge=0, le=1, description="share of the tile without data")
     order: Literal["nearest_date", "least_cloud"] = Field("nearest_date", description="which qualifying scene wins")
     candidates: int = Field(4, ge=1, description="scenes tried for a tile before it is given up")

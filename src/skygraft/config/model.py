@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from skygraft.config.base import Section, operation
+from skygraft.config.base import Name, Section, operation
 from skygraft.config.encoders import Encoder
 from skygraft.config.evaluation import Benchmark, EncoderModel, FloorModel, FolderModel, KShot, Report, RunModel, ScoredModel
 from skygraft.config.imagery import Imagery
@@ -17,7 +16,6 @@ from skygraft.config.plans import Plan
 from skygraft.config.runs import Run
 from skygraft.config.world import World
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
 FLOOR = "floor_statistics"
 
 

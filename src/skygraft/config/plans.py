@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from skygraft.config.base import Section
@@ -27,7 +25,6 @@ class Plan(Section):
     """One tile a location, as IGARSS'24 and its successors have it for LUCAS."""
 
     photos: tuple[str, ...] = Field(min_length=1, description="names of photo sources")
-    strategy: Literal["one_per_location"] = Field("one_per_location", description="how tile centres are chosen")
     gsd_m: float = Field(10.0, gt=0, description="ground sample distance, metres a pixel")
     size_px: int = Field(100, ge=2, description="pixels a side")
     snap_m: float = Field(20.0, gt=0, description="tile corners lie on multiples of this, metres")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from skygraft.config.base import Section, operation
 
@@ -59,8 +59,14 @@ class Augmentation(Section):
 class Stretch(Section):
     """Reflectance x 10000 to 8 bits, the same for every tile: values from ``low`` to ``high`` take 0 to 255."""
 
-    low: float = 0.0
-    high: float = 3000.0
+    low: float = Field(0.0, description="becomes 0")
+    high: float = Field(3000.0, description="becomes 255; above low")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Stretch:
+        if self.high <= self.low:
+            raise ValueError(f"high ({self.high:g}) must lie above low ({self.low:g})")
+        return self
 
 
 class Run(Section):

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from dotenv import load_dotenv
 
 from skygraft.config.load import ENVIRONMENT, dump, load_mapping
-from skygraft.config.model import Config
+from skygraft.config.model import Config, nearest
 from skygraft.core.errors import ConfigError
 from skygraft.core.files import write_if_changed
 from skygraft.core.identity import digest
+from skygraft.evaluation.protocol import FileSplit, load_protocol
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
 from skygraft.stages.versions import VERSIONS
@@ -66,7 +68,7 @@ def prepare(values: Mapping[str, Any], folder: Path) -> Flow:
         folder: Where ``extends`` is looked up.
 
     Raises:
-        ConfigError: A key is wrong, a data folder has another identity, or a model of another configuration is missing.
+        ConfigError: A key is wrong, or what the configuration finds on the disk does not fit it.
     """
     load_dotenv(".env")
     config = load_mapping(values, folder, "The configuration")
@@ -81,11 +83,13 @@ def prepare(values: Mapping[str, Any], folder: Path) -> Flow:
 
 
 def check_folders(config: Config) -> None:
-    """Checks what a configuration finds on the disk, before anything starts.
+    """Checks what a configuration names and finds on the disk, before anything starts.
 
     Raises:
-        ConfigError: A data folder has another identity, or a model of another configuration is missing.
+        ConfigError: A data folder has another identity, a model of another configuration is missing, or a protocol or prompts are.
     """
+    if unscorable := list(score_problems(config)):
+        raise ConfigError("; ".join(unscorable))
     for path, identity in identities.data_folders(config):
         identities.check(path, identity)
     for name, model in config.foreign_folders().items():
@@ -93,3 +97,26 @@ def check_folders(config: Config) -> None:
             raise ConfigError(
                 f"eurosat_kshot.models.{name}: there is no model in {model.folder}. Make it with '{model.made_by}', or take the entry out."
             )
+
+
+def score_problems(config: Config) -> Iterator[str]:
+    """What keeps the k-shot task from being scored, told before hours of training rather than after."""
+    task = config.eurosat_kshot
+    if task is None:
+        return
+    benchmark = config.benchmarks[task.benchmark]
+    for name in task.protocols:
+        try:
+            protocol = load_protocol("eurosat", name)
+        except ConfigError as error:
+            yield f"eurosat_kshot.protocols: {error}"
+            continue
+        if protocol.data == "real" and benchmark.synthetic:
+            yield f"eurosat_kshot.protocols: {name} is made for the real archive, benchmarks.{task.benchmark} is drawn"
+        if isinstance(protocol.split, FileSplit) and benchmark.split_file != protocol.split.file:
+            yield f"eurosat_kshot.protocols: {name} needs 'split_file: {protocol.split.file}' in benchmarks.{task.benchmark}"
+    # What zero-shot scoring reads; its own module would import torch.
+    folder = resources.files("skygraft.evaluation").joinpath("prompts")
+    prompts = [entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.startswith("eurosat_")]
+    if task.prompts not in prompts:
+        yield f"eurosat_kshot.prompts: there is no {task.prompts!r}; {nearest(task.prompts, prompts)}"

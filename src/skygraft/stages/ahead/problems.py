@@ -6,16 +6,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources, util
+from importlib import util
 from pathlib import Path
 
-from skygraft.config.model import Config, nearest
+from skygraft.config.model import Config
 from skygraft.core.errors import SkygraftError
 from skygraft.core.files import sha256_file
-from skygraft.evaluation.protocol import FileSplit, load_protocol
 from skygraft.stages import identities
 from skygraft.stages.ahead.sources import keys, sources
 from skygraft.stages.ahead.work import Account, Work
+from skygraft.stages.workflow import score_problems
 
 # The packages of the extra `world`, by the names that are imported.
 WORLD_PACKAGES = {
@@ -84,28 +84,7 @@ def _weights(config: Config) -> Iterator[Problem]:
 
 
 def _scores(config: Config) -> Iterator[Problem]:
-    task = config.eurosat_kshot
-    if task is None:
-        return
-    benchmark = config.benchmarks[task.benchmark]
-    for name in task.protocols:
-        try:
-            protocol = load_protocol("eurosat", name)
-        except SkygraftError as error:
-            yield Problem(f"eurosat_kshot.protocols: {error}", blocks=True)
-            continue
-        if protocol.data == "real" and benchmark.synthetic:
-            yield Problem(
-                f"eurosat_kshot.protocols: {name} is made for the real archive, benchmarks.{task.benchmark} is drawn", blocks=True
-            )
-        if isinstance(protocol.split, FileSplit) and benchmark.split_file != protocol.split.file:
-            text = f"eurosat_kshot.protocols: {name} needs 'split_file: {protocol.split.file}' in benchmarks.{task.benchmark}"
-            yield Problem(text, blocks=True)
-    # What zero-shot scoring reads; its own module would import torch.
-    folder = resources.files("skygraft.evaluation").joinpath("prompts")
-    prompts = [entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.startswith("eurosat_")]
-    if task.prompts not in prompts:
-        yield Problem(f"eurosat_kshot.prompts: there is no {task.prompts!r}; {nearest(task.prompts, prompts)}", blocks=True)
+    return (Problem(text, blocks=True) for text in score_problems(config))
 
 
 def _shards(account: Account) -> Iterator[Problem]:
