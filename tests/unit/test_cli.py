@@ -195,9 +195,13 @@ def test_an_error_message_is_cleaned_of_secrets(tmp_path: Path) -> None:
     assert not re.search("AbCdEf|planted-in-dotenv", done.stderr)
 
 
-def test_write_config_writes_both_files_and_keeps_unchanged_ones(tmp_path: Path) -> None:
+def test_write_config_writes_its_files_and_keeps_unchanged_ones(tmp_path: Path) -> None:
     assert call("write-config", str(tmp_path), folder=tmp_path).returncode == 0
     first = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    assert {str(path.relative_to(tmp_path)) for path in first} == {"config.yaml", "workflow/schemas/config.schema.json"}
+    assert {str(path.relative_to(tmp_path)) for path in first} == {
+        "config.yaml",
+        "workflow/schemas/config.schema.json",
+        "docs/tables.md",
+    }
     assert call("write-config", str(tmp_path), folder=tmp_path).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in first} == first
