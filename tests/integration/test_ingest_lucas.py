@@ -101,6 +101,15 @@ def test_a_selection_that_leaves_nothing_is_told() -> None:
     assert not TABLE.exists()
 
 
+def test_settings_that_failed_mark_no_folder() -> None:
+    with pytest.raises(ConfigError, match="no photo that"):
+        ingest_lucas.run(configuration(Path("mirror"), "http://127.0.0.1:9", max_obs_dist_m=1.0), photos="lucas")
+    assert not Path("data").exists()
+    # Mended settings are another identity, and must not be refused for the mistake's sake.
+    ingest_lucas.run(configuration(Path("mirror"), "http://127.0.0.1:9"), photos="lucas")
+    assert TABLE.exists()
+
+
 def test_a_folder_of_other_settings_is_left_alone() -> None:
     ingest_lucas.run(configuration(Path("mirror"), "http://127.0.0.1:9"), photos="lucas")
     before = TABLE.read_bytes()

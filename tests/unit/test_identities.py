@@ -135,6 +135,26 @@ def test_a_missing_model_of_another_configuration_names_the_command(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ({"protocols": ["ful"]}, r"eurosat_kshot\.protocols: .*'ful'.*did you mean 'full'"),
+        (
+            {"protocols": ["full"], "prompts": "eurosat_grund"},
+            r"eurosat_kshot\.prompts: there is no 'eurosat_grund'; did you mean 'eurosat_ground'",
+        ),
+        ({"protocols": ["zhou"]}, r"zhou needs 'split_file: split_zhou_EuroSAT\.json' in benchmarks\.eurosat"),
+    ],
+)
+def test_what_could_not_be_scored_in_the_end_is_refused_before_anything_starts(
+    task: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=said):
+        prepare({"name": "y", "benchmarks": {"eurosat": {}}, "eurosat_kshot": task}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_tables_say_of_their_making() -> None:
     assert meta(real(), {"a": 1}) == {"identity": digest({"a": 1}), "seed": "1", "configuration": "x"}
     assert meta(embedded(), {})["data"] == "embedded world, seed 1"

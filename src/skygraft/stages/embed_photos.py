@@ -46,8 +46,10 @@ def run(config: Config, *, encoder: str, photos: str, job: int | None = None) ->
     section = config.encoders[encoder]
     use_threads(section.threads)
     identity = identities.embeddings_identity(config, encoder, photos)
-    identities.claim(Layout(config).embedding_shard(encoder, photos, jobs[0]).parent, identity)
+    folder = Layout(config).embedding_shard(encoder, photos, jobs[0]).parent
+    identities.check(folder, identity)
     clip = load_encoder(section)
+    identities.claim(folder, identity)
     meta = identities.meta(config, identity) | clip.identity.to_meta()
     for number in jobs:
         _embed(Layout(config), encoder, photos, number, clip, meta)

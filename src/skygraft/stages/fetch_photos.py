@@ -54,10 +54,11 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     """
     section, layout = _section(config, photos), Layout(config)
     identity = identities.photos_identity(config, photos)
-    identities.claim(layout.photo_shard(photos, 0).parent, identity)
+    identities.check(layout.photo_shard(photos, 0).parent, identity)
     moved = (PHOTO_SERVICE, section.photos_url.rstrip("/"))
     items = items_by_shard(read_table(PHOTOS, layout.photos(photos), ["photo_id", "url"]), section.shards, moved)
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient)
+    identities.claim(layout.photo_shard(photos, 0).parent, identity)
     failures: list[SuccessRateError] = []
     with services(config), http_client(section.network, config.seed) as client:
         for number in shards:

@@ -69,9 +69,11 @@ def fetch(config: Config, imagery: str, shards: Sequence[int], *, retry_transien
     """
     section, layout = _section(config, imagery), Layout(config)
     check_bands(CATALOGUES[section.catalogue], section.bands)
-    identities.claim(layout.scenes(imagery).parent, identities.imagery_identity(config, imagery))
+    identity = identities.imagery_identity(config, imagery)
+    identities.check(layout.scenes(imagery).parent, identity)
     tiles = read_table(TILES, layout.tiles(section.plan), _TILE_COLUMNS)
     scenes = read_table(SCENES, layout.scenes(imagery))
+    identities.claim(layout.scenes(imagery).parent, identity)
     failures: list[SuccessRateError] = []
     with services(config), http_client(section.network, config.seed) as client:
         for number in shards:

@@ -115,6 +115,9 @@ def data_folders(config: Config) -> Iterator[tuple[Path, Identity]]:
 def claim(folder: Path, identity: Mapping[str, Any]) -> None:
     """Checks that ``folder`` is what it should be, and marks a new one.
 
+    A verb calls it right before it writes, and :func:`check` before it works: a mistake in the settings that it finds on the way must not
+    mark the folder, or the mended settings would be refused.
+
     Raises:
         ConfigError: It was made under other settings; nothing is touched.
     """

@@ -46,7 +46,7 @@ def run(config: Config, *, photos: str) -> None:
         raise ConfigError(f"photos: there is no {photos!r}; {nearest(photos, config.photos)}")
     layout, section = Layout(config), config.photos[photos]
     identity = identities.photos_identity(config, photos)
-    identities.claim(layout.photo_shard(photos, 0).parent, identity)
+    identities.check(layout.photo_shard(photos, 0).parent, identity)
     path = _table(config, photos)
     selection = Selection(section.years, section.directions, section.max_obs_dist_m, section.in_situ_only)
     try:
@@ -61,6 +61,7 @@ def run(config: Config, *, photos: str) -> None:
             f"{path} has no photo that photos.{photos} asks for: years {list(section.years)}, directions {list(section.directions)}, "
             f"max_obs_dist_m {section.max_obs_dist_m}, in_situ_only {section.in_situ_only}. Loosen one of them."
         )
+    identities.claim(layout.photo_shard(photos, 0).parent, identity)
     write_table(PHOTOS, table, layout.photos(photos), meta=identities.meta(config, identity))
     _LOG.info("photos=%s rows=%d", layout.photos(photos), table.num_rows)
 

@@ -34,9 +34,10 @@ def run(config: Config, *, plan: str) -> None:
         raise ConfigError(f"plans: there is no {plan!r}; {nearest(plan, config.plans)}")
     layout, section = Layout(config), config.plans[plan]
     identity = identities.plan_identity(config, plan)
-    identities.claim(layout.tiles(plan).parent, identity)
+    identities.check(layout.tiles(plan).parent, identity)
     photos = pa.concat_tables([read_table(PHOTOS, layout.photos(name), _COLUMNS) for name in section.photos])
     tiles, pairs = planning.plan_tiles(photos, section, config.seed)
+    identities.claim(layout.tiles(plan).parent, identity)
     meta = identities.meta(config, identity)
     write_table(PAIRS, pairs, layout.pairs(plan), meta=meta)
     write_table(TILES, tiles, layout.tiles(plan), meta=meta)

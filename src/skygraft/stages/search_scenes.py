@@ -49,9 +49,10 @@ def run(config: Config, *, imagery: str) -> None:
     layout, section = Layout(config), config.imagery[imagery]
     check_bands(CATALOGUES[section.catalogue], section.bands)
     identity = identities.imagery_identity(config, imagery)
-    identities.claim(layout.scenes(imagery).parent, identity)
+    identities.check(layout.scenes(imagery).parent, identity)
     queries = queries_for(read_table(TILES, layout.tiles(section.plan), _TILE_COLUMNS), section.months_either_side)
     table = _snapshot(config, section, queries, _work_folder(config, imagery))
+    identities.claim(layout.scenes(imagery).parent, identity)
     write_table(SCENES, table, layout.scenes(imagery), meta=identities.meta(config, identity))
     _LOG.info("scenes=%s rows=%d searches=%d", layout.scenes(imagery), table.num_rows, len(queries))
 
