@@ -54,9 +54,7 @@ def write_table(mirror: Path, points: int) -> None:
         writer.writerow(COLUMNS)
         for number in range(points):
             place = [48.0 + 0.01 * number, 16.0 + 0.01 * number]
-            writer.writerow(
-                [point_id(number), "AT", *place, "05/07/18", "5", place[0], "1", place[1], "3", "1", "B11", "U111", *["1"] * 5]
-            )
+            writer.writerow([point_id(number), "AT", *place, "05/07/18", "5", place[0], "1", place[1], "3", "1", "B11", "U111", *["1"] * 5])
 
 
 def settings(mirror: Path, photos_url: str, network: Mapping[str, Any] | None = None, **photos: Any) -> dict[str, Any]:

@@ -17,9 +17,7 @@ def _truth(by_draw: float, by_image: float) -> float:
     return float((1 / (1 + np.exp(-1.0 - effect))).mean())
 
 
-@pytest.mark.parametrize(
-    ("draws", "images", "by_draw", "by_image"), [(10, 200, 0.3, 1.5), (10, 600, 0.5, 1.0), (20, 200, 0.05, 3.0)]
-)
+@pytest.mark.parametrize(("draws", "images", "by_draw", "by_image"), [(10, 200, 0.3, 1.5), (10, 600, 0.5, 1.0), (20, 200, 0.05, 3.0)])
 def test_covers_the_truth_about_as_often_as_it_says(draws: int, images: int, by_draw: float, by_image: float) -> None:
     generator, truth, trials = np.random.default_rng(1), _truth(by_draw, by_image), 200
     tables = [_simulate(generator, draws, images, by_draw, by_image) for _ in range(trials)]

@@ -85,7 +85,7 @@ def test_tracebacks_are_cleaned(lines: io.StringIO) -> None:
 
 
 def test_loggers_of_libraries_are_cleaned_too(lines: io.StringIO) -> None:
-    logging.getLogger("urllib3.connectionpool").warning("Retrying after connection broken: %s", SIGNED)
+    logging.getLogger("rasterio.session").warning("Retrying after connection broken: %s", SIGNED)
     assert PLAIN in lines.getvalue()
     assert "sig=" not in lines.getvalue()
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import zipfile
 from collections import Counter
 from datetime import datetime
@@ -34,7 +35,8 @@ MICRO = "http/ec.europa.eu/eurostat/cache/lucas/EU_2018_20200213.CSV"
 HARMONISED = "http/jeodpp.jrc.ec.europa.eu/ftp/jrc-opendata/LUCAS/LUCAS_harmonised/lucas_harmo_uf.csv"
 ARCHIVE = "http/zenodo.org/records/7711810/files/EuroSAT_RGB.zip"
 PHOTOS = "http/gisco-services.ec.europa.eu/lucas/photos/2018/DE"
-TRUE_HEADER = Path("/work/shared/data/lucas/EU_2018_two_rows.csv")
+MIRROR = Path(os.environ.get("SKYGRAFT_MIRROR", Path(__file__).parents[3] / "shared" / "data"))
+TRUE_HEADER = MIRROR / "lucas/EU_2018_two_rows.csv"
 
 
 @pytest.fixture(scope="module")
