@@ -286,5 +286,5 @@ def test_wrong_names_are_told(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_without_a_table_the_stage_that_makes_it_is_named() -> None:
-    with pytest.raises(CorruptDataError, match=r"lucas\.parquet is missing: run the stage"):
+    with pytest.raises(CorruptDataError, match=r"lucas\.parquet is missing: run 'skygraft ingest-lucas'"):
         fetch_photos.run(configuration(Path("mirror"), "http://127.0.0.1:9/lucas"), photos="lucas")

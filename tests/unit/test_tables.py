@@ -133,6 +133,8 @@ def test_a_file_that_lacks_a_column_it_claims_is_refused(tmp_path: Path) -> None
 def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(CorruptDataError, match=r"nowhere\.parquet is missing: run the stage that makes it"):
         read_table(THINGS, tmp_path / "nowhere.parquet")
+    with pytest.raises(CorruptDataError, match=r"tiles\.parquet is missing: run 'skygraft plan-tiles'"):
+        read_table(TILES, tmp_path / "tiles.parquet")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])

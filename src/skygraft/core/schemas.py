@@ -37,6 +37,7 @@ PHOTOS = TableSpec(
         Column("lu", pa.string(), "LUCAS land use code (LU1)", nullable=True),
     ),
     key="photo_id",
+    made_by="'skygraft ingest-lucas'",
     geometry="geometry",
 )
 
@@ -53,6 +54,7 @@ PHOTO_SHARD = TableSpec(
         Column("image", pa.large_binary(), "the bytes as served", nullable=True),
     ),
     key="photo_id",
+    made_by="'skygraft fetch-photos'",
 )
 
 TILES = TableSpec(
@@ -73,6 +75,7 @@ TILES = TableSpec(
         Column("shard", pa.int32(), "the imagery shard that fetches it"),
     ),
     key="tile_id",
+    made_by="'skygraft plan-tiles'",
     geometry="geometry",
 )
 
@@ -86,6 +89,7 @@ PAIRS = TableSpec(
         Column("y", pa.float64(), "the photo's place, metres north in the tile's crs"),
     ),
     key="photo_id",
+    made_by="'skygraft plan-tiles'",
 )
 
 SCENES = TableSpec(
@@ -106,6 +110,7 @@ SCENES = TableSpec(
         Column("shape", pa.list_(pa.int32(), 2), "rows and columns of the 10 m grid", nullable=True),
     ),
     key="scene_id",
+    made_by="'skygraft search-scenes'",
     geometry="geometry",
 )
 
@@ -136,6 +141,7 @@ TILE_SHARD = TableSpec(
         ),
     ),
     key="tile_id",
+    made_by="'skygraft fetch-tiles'",
 )
 
 
@@ -157,6 +163,7 @@ def embeddings_spec(dimension: int) -> TableSpec:
             Column("outdoor", pa.float32(), "probability of an outdoor picture, 0 to 1", nullable=True),
         ),
         key="photo_id",
+        made_by="'skygraft embed-photos'",
     )
 
 
@@ -175,4 +182,5 @@ def features_spec(dimension: int) -> TableSpec:
             Column("embedding", pa.binary(4 * dimension), "as the model gives it, float32"),
         ),
         key="sample_id",
+        made_by="'skygraft extract-features'",
     )

@@ -36,13 +36,14 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table's name, the version of its schema, its columns and the column that is unique in it."""
+    """A table's name, the version of its schema, its columns, the column that is unique in it, and what makes it."""
 
     name: str
     version: int
     columns: tuple[Column, ...]
     key: str
     geometry: str | None = None
+    made_by: str = "the stage that makes it"
 
     def schema(self) -> pa.Schema:
         """The Arrow schema, with each column's description as its metadata."""
@@ -83,7 +84,7 @@ def read_table(spec: TableSpec, path: Path, columns: Sequence[str] | None = None
     Raises:
         CorruptDataError: The file is missing, broken, or of another table or schema version.
     """
-    schema = _schema_of(path)
+    schema = _schema_of(path, spec.made_by)
     meta = _own(schema)
     if (meta.get("table"), meta.get("schema_version")) != (spec.name, str(spec.version)):
         found = f"table {meta.get('table', 'unknown')!r}, schema version {meta.get('schema_version', 'unknown')}"
@@ -110,11 +111,11 @@ def read_meta(path: Path) -> dict[str, str]:
     return _own(_schema_of(path))
 
 
-def _schema_of(path: Path) -> pa.Schema:
+def _schema_of(path: Path, made_by: str = "the stage that makes it") -> pa.Schema:
     try:
         return pq.read_schema(path)
     except FileNotFoundError as error:
-        raise CorruptDataError(f"{path} is missing: run the stage that makes it.") from error
+        raise CorruptDataError(f"{path} is missing: run {made_by}.") from error
     except (OSError, pa.ArrowInvalid) as error:
         raise CorruptDataError(f"{path} is no whole Parquet file ({error}). Delete it and run the stage again.") from error
 

@@ -80,7 +80,8 @@ def read_scores(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             rows = list(reader)
             found = tuple(reader.fieldnames or ())
     except FileNotFoundError as error:
-        raise CorruptDataError(f"{path} is missing: run the stage that makes it.") from error
+        verbs = "'skygraft evaluate-eurosat-kshot' for each model, then 'skygraft collect-eurosat-kshot'"
+        raise CorruptDataError(f"{path} is missing: run {verbs}.") from error
     if found != tuple(columns) or any(None in row.values() or None in row for row in rows):
         raise CorruptDataError(f"{path} has columns {', '.join(found) or 'none'}; expected {', '.join(columns)}. Make it again.")
     return rows

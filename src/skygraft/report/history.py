@@ -44,7 +44,7 @@ def read_history(path: Path) -> dict[str, Floats]:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
     except FileNotFoundError as error:
-        raise CorruptDataError(f"{path} is missing: run the stage that makes it.") from error
+        raise CorruptDataError(f"{path} is missing: run 'skygraft train'.") from error
     missing = [name for name in _COLUMNS if rows and name not in rows[0]]
     if missing:
         raise CorruptDataError(f"{path} lacks the columns {', '.join(missing)}: train the run again.")
