@@ -37,7 +37,8 @@ def within(seconds: float, call: Callable[[], Value], what: str) -> Value:
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        raise TransientError(f"{what}: not finished within {seconds:g} s; try again later or raise deadline_s.", Reason.TIMEOUT, "deadline")
+        message = f"{what}: not finished within {seconds:.1f} s; try again later or raise deadline_s."
+        raise TransientError(message, Reason.TIMEOUT, "deadline")
     value, error = outcome.get()
     if error is not None:
         raise error
