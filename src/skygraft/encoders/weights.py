@@ -49,7 +49,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    # A KeyError's text is the key alone, which says nothing to a person.
+    text = "" if isinstance(error, KeyError) else str(error).strip()
+    return (text or "it cannot be unpacked").splitlines()[0]
 
 
 def _tensors(content: object, path: Path) -> dict[str, Tensor]:
