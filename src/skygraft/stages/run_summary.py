@@ -66,7 +66,7 @@ def print_kshot(console: Console, path: Path) -> None:
         chosen = [row for row in rows if (row["protocol"], row["data"]) == (protocol, data)]
         shots = sorted({int(row["shots"]) for row in chosen})
         remark = ": synthetic data" if data.startswith("embedded world") else ""
-        table = Table("model", title=f"EuroSAT k-shot, protocol {protocol} ({data}{remark}); accuracy in per cent", title_justify="left")
+        table = Table("model", title=f"EuroSAT k-shot in per cent, protocol {protocol}; {data}{remark}", title_justify="left")
         for k in shots:
             table.add_column(f"k={k}", justify="right")
         for model in dict.fromkeys(row["model"] for row in chosen):
