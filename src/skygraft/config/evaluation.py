@@ -9,9 +9,6 @@ from pydantic import Field
 from skygraft.config.base import Name, Section, operation
 from skygraft.config.network import Network
 
-EUROSAT_SHA256 = "b4f5b234ecb7d7ff9c6cddb046543b4717c53fd6e9815be6c0e80cc614f51b90"
-EUROSAT_REPACKED_SHA256 = "3b982739f2d59a8ab078b87b9cd1e642d030749232932298220dfd3dfb6bb64f"
-
 
 class Benchmark(Section):
     """A benchmark's archive."""

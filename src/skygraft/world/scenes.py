@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from rasterio.transform import from_origin
 
 from skygraft.core.files import publish
-from skygraft.world.clouds import CLOUDY, NODATA, Sky, classify, drift, sky_over, under
+from skygraft.world.clouds import NODATA, Sky, classify, drift, sky_over, under
 from skygraft.world.recipe import EPSG
 from skygraft.world.seasons import season
 from skygraft.world.squares import Square
@@ -141,18 +140,6 @@ def _link(source: Path, target: Path) -> None:
     publish(source, target)
 
 
-def fair_scenes(scenes: list[Scene], covers: dict[str, float], month: int, limit: float) -> Iterator[Scene]:
-    """Yield the scenes of a month whose true cloud cover (percent, by square and day) lies under a limit."""
-    for scene in scenes:
-        if scene.moment.month == month and covers[scene_key(scene)] < limit:
-            yield scene
-
-
 def scene_key(scene: Scene) -> str:
     """Return a short name of a scene, unique in a world."""
     return f"{scene.square.name}-{scene.moment:%Y%m%d}"
-
-
-def is_cloud(scl: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Tell which pixels of a scene classification are clouds."""
-    return np.isin(scl, CLOUDY)

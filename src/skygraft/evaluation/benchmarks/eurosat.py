@@ -46,9 +46,6 @@ IMAGE_SIDE: Final = 64
 MAX_IMAGE_BYTES: Final = 1 << 20
 MAX_MEMBERS: Final = 100_000
 
-OFFICIAL_SHA256: Final = "b4f5b234ecb7d7ff9c6cddb046543b4717c53fd6e9815be6c0e80cc614f51b90"
-"""sha256 of EuroSAT_RGB.zip as published (Zenodo record 7711810, 94,658,721 bytes)."""
-
 OFFICIAL_CONTENT_SHA256: Final = "a84e38e1dfdac09890e5cd74473e333313c719341682f324af417aca2e17887e"
 """Content digest of the 27,000 images, the same for every packing of them."""
 
