@@ -15,12 +15,13 @@ import urllib3
 from skygraft.core.errors import ItemError, PermanentItemError, QuotaError, Reason, TransientError
 
 _BUSY = re.compile(rb"ServerBusy|Egress is over|over the account limit|quota exceeded|rate limit", re.IGNORECASE)
+# Of photos and tiles it is `skygraft retry-failed` that asks again, and their stages say so; this is for whoever waits for the one answer.
 _ADVICE = {
-    Reason.CONNECTION: "check the network and the endpoint, then run skygraft retry-failed",
-    Reason.TIMEOUT: "run skygraft retry-failed later, or raise the timeouts",
-    Reason.THROTTLED: "lower the concurrency or the rate, then run skygraft retry-failed later",
-    Reason.SERVER_ERROR: "run skygraft retry-failed later",
-    Reason.TRUNCATED: "run skygraft retry-failed",
+    Reason.CONNECTION: "check the network and the endpoint, then run the same command again",
+    Reason.TIMEOUT: "run the same command again later, or raise the timeouts",
+    Reason.THROTTLED: "lower the concurrency or the rate, then run the same command again later",
+    Reason.SERVER_ERROR: "run the same command again later",
+    Reason.TRUNCATED: "run the same command again",
     Reason.NOT_FOUND: "the service does not have it; nothing to do",
     Reason.FORBIDDEN: "check the key or the rights of access",
     Reason.BAD_REQUEST: "check the address in the configuration or in the table",
