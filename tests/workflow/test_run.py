@@ -45,14 +45,15 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run under way; its Snakemake, too, is gone afterwards."""
+    """A run under way; it, its Snakemake and its jobs are killed afterwards."""
     child = subprocess.Popen(RUN, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield child
     finally:
-        for number in (*snakemakes(folder), child.pid):
+        for number in snakemakes(folder):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
+                os.killpg(number, signal.SIGKILL)
+        child.kill()
         child.communicate()
 
 
@@ -127,6 +128,24 @@ def test_the_lock_of_a_killed_run_is_taken_away_and_its_job_done_again(folder: P
     done = run(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (folder / "a.txt").read_text(encoding="utf-8") == "whole\n"
+
+
+def test_a_verb_that_a_killed_run_left_behind_is_named(folder: Path) -> None:
+    write(folder, PLAIN, "touch {output}")
+    verb = folder / "skygraft"
+    verb.write_text("#!/bin/sh\nsleep 60 & trap 'kill $!' TERM; wait\n", encoding="utf-8")
+    verb.chmod(0o755)
+    left = subprocess.Popen([str(verb), "fetch-photos", "--photos", "lucas"], cwd=folder)
+    try:
+        wait_until(lambda: Path(f"/proc/{left.pid}/cmdline").read_bytes().startswith(b"/bin/sh"))
+        done = run(folder)
+        assert done.returncode == 1
+        assert f"process {left.pid} (skygraft fetch-photos) is still at work" in done.stderr
+        assert left.poll() is None
+    finally:
+        left.terminate()
+        left.wait()
+    assert run(folder).returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
