@@ -123,6 +123,8 @@ def test_deleting_the_folder_is_a_way_out(tmp_path: Path) -> None:
     shutil.rmtree(folder)
     claim(folder, {"a": 2})
     check(folder, {"a": 2})
+    with pytest.raises(ConfigError, match="a is 2 there and 1 here"):
+        check(folder, {"a": 1})
 
 
 def test_a_missing_model_of_another_configuration_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

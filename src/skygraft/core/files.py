@@ -41,11 +41,11 @@ def atomic_path(target: Path, validate: Callable[[Path], None] | None = None) ->
         temporary = _temporary(target)
         try:
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             if validate is not None:
                 validate(temporary)
             temporary.replace(target)
-            _flush(target.parent)
+            flush(target.parent)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -91,12 +91,12 @@ def publish(twin: Path, target: Path) -> None:
                 if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
                     raise
                 shutil.copyfile(twin, temporary)
-                _flush(temporary)
+                flush(temporary)
             # A rename between two links of one file does nothing and leaves both names.
             if target.exists() and target.samefile(temporary):
                 return
             temporary.replace(target)
-            _flush(target.parent)
+            flush(target.parent)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -136,7 +136,8 @@ def _temporary(target: Path) -> Path:
     return target.parent / f"{_TEMPORARY}{target.name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{target.suffix}"
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Forces a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 import shutil
@@ -10,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from skygraft.core.files import explained
+from skygraft.core.files import explained, flush
 
 _TEMPORARY = ".tmp-"
 
@@ -37,13 +38,13 @@ def atomic_folder(target: Path, validate: Callable[[Path], None] | None = None) 
         try:
             yield temporary
             for path in (*(path for path in sorted(temporary.rglob("*")) if path.is_file()), temporary):
-                _flush(path)
+                flush(path)
             if validate is not None:
                 validate(temporary)
             if target.exists():
                 target.rename(old)
             temporary.rename(target)
-            _flush(target.parent)
+            flush(target.parent)
         finally:
             for leftover in (temporary, old):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -51,13 +52,5 @@ def atomic_folder(target: Path, validate: Callable[[Path], None] | None = None) 
 
 def _sweep(target: Path) -> None:
     """Removes what killed writers left; the caller holds the lock of what it works on."""
-    for stale in target.parent.glob(f"{_TEMPORARY}{target.name}-*"):
+    for stale in target.parent.glob(f"{_TEMPORARY}{glob.escape(target.name)}-*"):
         shutil.rmtree(stale, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
