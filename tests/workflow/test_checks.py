@@ -18,6 +18,7 @@ from skygraft.stages.layout import MODEL_FILES
 from skygraft.stages.versions import VERSIONS
 from tests.workflow.project import BIN, REPOSITORY
 
+SOURCE_FOLDERS = ("src", "tests", "workflow", "benchmarks", "docs", "envs")
 NAMED_TARGETS = ("all", "photos", "embeddings", "imagery", "models", "fetched")
 CONFIGURATIONS = (CONFIG, *sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / "workflow/configs").glob("*.yaml")))
 # What conda-forge calls otherwise than the package index, and what it lacks.
@@ -30,8 +31,11 @@ def called(*command: str | Path, folder: Path = REPOSITORY) -> subprocess.Comple
     return subprocess.run([str(word) for word in command], cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def tracked(*patterns: str) -> list[Path]:
-    return [REPOSITORY / line for line in called("git", "ls-files", "--", *patterns).stdout.splitlines() if (REPOSITORY / line).is_file()]
+def kept(pattern: str) -> list[Path]:
+    """The repository's own files of a pattern, without git: an archive of the sources has none, nor has another owner's checkout."""
+    ignored = {line.strip("/") for line in (REPOSITORY / ".gitignore").read_text(encoding="utf-8").splitlines()} | {".git"}
+    found = [path.relative_to(REPOSITORY) for path in REPOSITORY.glob(pattern) if path.is_file()]
+    return sorted(REPOSITORY / path for path in found if not ignored & {path.parts[0], *path.parts[-2:-1]})
 
 
 @pytest.mark.parametrize(
@@ -145,17 +149,15 @@ def test_the_constraints_satisfy_pyproject_and_name_no_machine() -> None:
 
 def test_no_file_names_a_place_on_one_machine() -> None:
     machine = re.compile(r"(?<![\w.~{}])/(?:work|root|home|Users|opt|srv|mnt)/[\w.-]+")
-    texts = tracked("*.py", "*.smk", "Snakefile", "*.yaml", "*.yml", "*.toml", "*.txt", "*.md", "*.cff", "*.json", "Makefile", ".ci")
+    texts = [path for pattern in ("*", ".ci/*", *(f"{name}/**/*.*" for name in SOURCE_FOLDERS)) for path in kept(pattern)]
     assert len(texts) > 50
     found = {str(path.relative_to(REPOSITORY)): match[0] for path in texts if (match := machine.search(path.read_text(encoding="utf-8")))}
     assert found == {}
 
 
 def test_files_stay_short() -> None:
-    limits = {"Snakefile": 60, "*.smk": 120, "src/*.py": 400, "benchmarks/*.py": 400, "tests/*.py": 500}
-    counted = {
-        path: (len(path.read_text(encoding="utf-8").splitlines()), limit) for name, limit in limits.items() for path in tracked(name)
-    }
+    limits = {"Snakefile": 60, "workflow/**/*.smk": 120, "src/**/*.py": 400, "benchmarks/*.py": 400, "tests/**/*.py": 500}
+    counted = {path: (len(path.read_text(encoding="utf-8").splitlines()), limit) for name, limit in limits.items() for path in kept(name)}
     assert len(counted) > 50
     assert {str(path): lines for path, (lines, limit) in counted.items() if lines > limit} == {}
 
