@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 VERSIONS: Final = {
-    "build_world": 1,
+    "build_world": 2,
     "train_teacher": 1,
     "ingest_lucas": 1,
     "fetch_photos": 1,

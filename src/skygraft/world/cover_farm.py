@@ -20,6 +20,7 @@ CROPS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "rape": ((112, 128, 84), (88, 114, 82)),
     "sunflower": ((94, 108, 86), (108, 110, 88)),
 }
+ORCHARD = 1
 PLANTED = {"vines": (124, 114, 108), "orchard": (90, 102, 93), "hops": (106, 109, 99)}
 
 
@@ -84,14 +85,16 @@ def lay_out_permanent(cell: Cell, rng: np.random.Generator, keep: Keep) -> Layou
 
 
 def paint_permanent(canvas: Canvas, cell: Cell, layout: Layout) -> None:
-    """Plots whose rows are finer than a pixel: they show as grain drawn out along the rows."""
+    """Plots of vines or hops in rows, or of trees on a grid: from above their regular marks tell them from fields."""
     quads = _at(cell, layout.quads)
     canvas.image[:] = layout.base
     canvas.fill_each(quads, layout.colours)
     marks = canvas.mask(quads, layout.marks)
-    row = stripes(canvas, cell.angle, 13.0 + 6 * layout.roll[0])
-    cross = stripes(canvas, cell.angle + np.pi / 2, 13.0 + 6 * layout.roll[1])
-    fine = np.where(marks > 0, row, cross) * np.abs(marks) * 0.55
+    row = stripes(canvas, cell.angle, 26.0 + 9 * layout.roll[0])
+    cross = stripes(canvas, cell.angle + np.pi / 2, 26.0 + 9 * layout.roll[1])
+    # Trees stand where both waves rise; the amount taken off is that of rows on average.
+    planted = np.maximum(row, 0) * np.maximum(cross, 0) * 2.4 - 0.4 if cell.variant == ORCHARD else np.where(marks > 0, row, cross)
+    fine = planted * np.abs(marks) * np.float32(1.1)
     grain = _texture_mix(canvas, layout, {"grain": 3.5, "tuft": 2.0, "stand": 2.5, "sweep": 3.0})
     canvas.image += (grain - fine)[..., None] * np.array([1.0, 0.85, 0.8], dtype=np.float32)
     keep = layout.marks > 7.0

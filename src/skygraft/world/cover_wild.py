@@ -10,7 +10,7 @@ from skygraft.world.layout import Layout, whole
 from skygraft.world.noise import FloatArray, rng_of
 from skygraft.world.plots import Keep
 
-FORESTS = {0: (36, 60, 72), 1: (42, 70, 74), 2: (38, 64, 73)}
+FORESTS = {0: (38, 63, 67), 1: (44, 73, 69), 2: (40, 67, 68)}
 OPEN_LAND = {0: (92, 84, 94), 1: (134, 122, 116), 2: (80, 90, 88), 3: (96, 89, 92)}
 WATERS = ((30, 58, 90), (35, 69, 93), (26, 46, 82), (54, 100, 106), (84, 132, 126), (42, 76, 98))
 WATER_SHARE = (0.28, 0.22, 0.2, 0.1, 0.06, 0.14)
