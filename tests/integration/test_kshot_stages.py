@@ -108,6 +108,7 @@ def test_zero_shot_is_scored_by_every_prompt_file_where_there_is_a_text_tower(co
     assert [(row["model"], row["prompts"]) for row in rows] == [("sat", "eurosat_generic"), ("sat", "eurosat_ground")]
     for row in rows:
         assert np.mean([float(row[f"recall_{name}"]) for name in CLASSES]) == pytest.approx(float(row["accuracy"]), abs=2e-5)
+        assert 0 < float(row["centred_accuracy"]) < 1
 
 
 def test_confusions_add_up_to_the_accuracies(config: Config) -> None:

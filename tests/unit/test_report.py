@@ -178,9 +178,9 @@ def test_confusions_are_shares_of_the_true_class() -> None:
 
 
 def test_zero_shot_lines_carry_each_class() -> None:
-    row = _row("m", 1, 0.4) | {"prompts": "p", "recall_River": "0.25000"}
+    row = _row("m", 1, 0.4) | {"prompts": "p", "centred_accuracy": "0.60500", "recall_River": "0.25000"}
     (line,) = zero_shot_lines([row], "embedded")
-    assert line.recalls == {"River": 25.0} and line.cell.value == pytest.approx(40)
+    assert line.recalls == {"River": 25.0} and line.cell.value == pytest.approx(40) and line.centred == pytest.approx(60.5)
 
 
 def test_fates_count_every_row_and_keep_an_example(tmp_path: Path) -> None:

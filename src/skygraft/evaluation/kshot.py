@@ -15,7 +15,7 @@ from skygraft.evaluation.intervals import Accuracy, accuracy_intervals
 from skygraft.evaluation.probe import fit_probes, scale_by_pool, scale_unit
 from skygraft.evaluation.protocol import Probe, Protocol
 from skygraft.evaluation.splits import Split
-from skygraft.evaluation.zeroshot import classify
+from skygraft.evaluation.zeroshot import classify, classify_centred
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,15 @@ class Scores:
 
     accuracies: dict[int, Accuracy]
     confusions: dict[int, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class ZeroShotScores:
+    """Accuracy and confusion matrix (true class down, predicted across), and the accuracy once a common shift is taken out."""
+
+    accuracy: Accuracy
+    centred: float
+    confusion: npt.NDArray[np.int64]
 
 
 def score_kshot(protocol: Protocol, split: Split, features: FeatureTable, probe: Probe) -> Scores:
@@ -61,15 +70,15 @@ def score_kshot(protocol: Protocol, split: Split, features: FeatureTable, probe:
     )
 
 
-def score_zero_shot(
-    protocol: Protocol, split: Split, features: FeatureTable, classes: npt.NDArray[np.float64]
-) -> tuple[Accuracy, npt.NDArray[np.int64]]:
-    """Accuracy on the protocol's test images and the confusion matrix, by cosine to ``classes`` of shape (classes, dimension)."""
-    predictions = classify(features.rows(split.test), classes)
+def score_zero_shot(protocol: Protocol, split: Split, features: FeatureTable, classes: npt.NDArray[np.float64]) -> ZeroShotScores:
+    """Scores on the protocol's test images, by cosine to ``classes`` of shape (classes, dimension)."""
+    tested = features.rows(split.test)
+    predictions = classify(tested, classes)
     interval = protocol.interval
     hits = (predictions == split.test_labels)[None]
     accuracy = accuracy_intervals([hits], level=interval.level, resamples=interval.resamples, seed=interval.seed)[0]
-    return accuracy, confusion_matrix(split.test_labels, predictions, len(classes))
+    centred = float(np.mean(classify_centred(tested, classes) == split.test_labels))
+    return ZeroShotScores(accuracy, centred, confusion_matrix(split.test_labels, predictions, len(classes)))
 
 
 def _pool(protocol: Protocol, split: Split, probe: Probe) -> tuple[tuple[str, ...], list[npt.NDArray[np.int64]]]:

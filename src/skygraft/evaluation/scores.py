@@ -17,7 +17,8 @@ KSHOT_COLUMNS: Final = (
     "version",
 )  # fmt: skip
 _ZEROSHOT_FACTS: Final = (
-    "model", "system", "imagery", "objective", "start", "prompts", "accuracy", "ci_low", "ci_high", "n_test", "protocol", "data", "version",
+    "model", "system", "imagery", "objective", "start", "prompts", "accuracy", "ci_low", "ci_high", "centred_accuracy", "n_test",
+    "protocol", "data", "version",
 )  # fmt: skip
 CONFUSION_COLUMNS: Final = ("model", "protocol", "shots", "prompts", "true", "predicted", "count")
 

@@ -65,11 +65,12 @@ class KShotTable:
 
 @dataclass(frozen=True)
 class ZeroShotLine:
-    """One model and prompt file: accuracy, and the share of each class that was found, per cent."""
+    """One model and prompt file: accuracy, the same with both means taken away, the share of each class that was found; per cent."""
 
     model: str
     prompts: str
     cell: Cell
+    centred: float
     recalls: Mapping[str, float]
 
 
@@ -125,6 +126,7 @@ def zero_shot_lines(rows: Sequence[Row], protocol: str) -> tuple[ZeroShotLine, .
             row["model"],
             row["prompts"],
             Cell.of(row),
+            100 * float(row["centred_accuracy"]),
             {key.removeprefix("recall_"): 100 * float(value) for key, value in row.items() if key.startswith("recall_")},
         )
         for row in rows

@@ -102,10 +102,11 @@ def _zero_shot(
     classes: npt.NDArray[np.float64],
     data: str,
 ) -> tuple[Row, list[Row]]:
-    accuracy, matrix = score_zero_shot(protocol, split, features, classes)
-    found = {f"recall_{name}": share(value) for name, value in zip(CLASSES, recalls(matrix), strict=True)}
-    row = facts.columns() | {"prompts": prompts} | _common(accuracy, protocol, split, data) | found
-    return row, _cells(facts, protocol, 0, prompts, matrix)
+    scores = score_zero_shot(protocol, split, features, classes)
+    found = {f"recall_{name}": share(value) for name, value in zip(CLASSES, recalls(scores.confusion), strict=True)}
+    extra = {"prompts": prompts, "centred_accuracy": share(scores.centred)}
+    row = facts.columns() | extra | _common(scores.accuracy, protocol, split, data) | found
+    return row, _cells(facts, protocol, 0, prompts, scores.confusion)
 
 
 def _class_vectors(config: Config, model: str) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:

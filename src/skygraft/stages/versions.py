@@ -19,7 +19,7 @@ VERSIONS: Final = {
     "train": 1,
     "fetch_benchmark": 1,
     "extract_features": 1,
-    "evaluate_eurosat_kshot": 1,
-    "collect_eurosat_kshot": 1,
-    "report": 1,
+    "evaluate_eurosat_kshot": 2,
+    "collect_eurosat_kshot": 2,
+    "report": 2,
 }
