@@ -33,7 +33,7 @@ OPERATION = {
     "Encoder": {"shards_per_job", "batch_size", "device", "threads"},
     "LucasPhotos": {"min_success_rate", "table_url", "harmonised_url", "photos_url", "network"},
     "Sentinel2": {"min_success_rate", "stac_url", "network"},
-    "Run": {"devices", "accelerator"},
+    "Run": {"accelerator"},
     "Benchmark": {"url", "network"},
     "FolderModel": {"made_by"},
 }
@@ -192,6 +192,20 @@ def test_a_missing_file_a_broken_one_and_one_that_holds_no_mapping(tmp_path: Pat
         (tmp_path / "list.yaml").write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match=r"list\.yaml holds no mapping of keys"):
             load_file(tmp_path / "list.yaml")
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "twice.yaml").write_text("name: x\nphotos:\n  lucas: {}\nphotos:\n  more: {}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"(?s)'photos' stands twice.*line 4"):
+        load_file(tmp_path / "twice.yaml")
+
+
+@pytest.mark.parametrize(
+    ("weights", "files"), [("openai", []), ("weights/senclip.pt", ["weights/senclip.pt"]), ("checkpoint.pth", ["checkpoint.pth"])]
+)
+def test_a_checkpoint_file_is_known_to_the_workflow_and_a_tag_is_not(weights: str, files: list[str]) -> None:
+    config = load(minimal(encoders={"clip": {"model": "RN50", "weights": weights}}))
+    assert Layout(config).encoder_files("clip") == [Path(file) for file in files]
 
 
 def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

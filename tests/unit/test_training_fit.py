@@ -83,11 +83,6 @@ def test_every_objective_learns_on_tiles_it_has_not_seen(name: str, tmp_path: Pa
         assert len(set(temperatures)) > 1
 
 
-def test_several_devices_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="devices is 2"):
-        fit(tiny_model().visual, settings().model_copy(update={"devices": 2}), batches(32, 1), batches(0, 2), tmp_path)
-
-
 def test_the_same_settings_give_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     one, _ = train(tmp_path / "one", settings())
     torch.manual_seed(99)

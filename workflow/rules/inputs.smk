@@ -90,8 +90,9 @@ def every_part(wildcards):
 
 
 def run_files(wildcards):
-    """The training curves of every run."""
-    return [file for run in settings.runs for file in layout.run_files(run)]
+    """The curves of every run, and what the models of other configurations say of themselves."""
+    runs = [file for run in settings.runs for file in layout.run_files(run)]
+    return runs + [file for model in settings.foreign_folders() for file in layout.model_files(model)]
 
 
 def data_files(wildcards):

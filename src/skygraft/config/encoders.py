@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from skygraft.config.base import Section, operation
@@ -22,3 +24,13 @@ class Encoder(Section):
     batch_size: int = operation(128, "photos a forward pass", ge=1)
     device: str = operation("auto", "auto, cpu, cuda or cuda:N")
     threads: int = operation(2, "threads that decode photos", ge=1)
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The checkpoint file, where ``weights`` names one and not a tag."""
+        return Path(self.weights).expanduser() if self.weights is not None and names_file(self.weights) else None
+
+
+def names_file(weights: str) -> bool:
+    """Whether ``weights`` is a file's name; open_clip's tags have neither a suffix nor a folder."""
+    return Path(weights).suffix != "" or "/" in weights

@@ -13,7 +13,6 @@ from skygraft.config.network import Network
 class Benchmark(Section):
     """A benchmark's archive."""
 
-    format: Literal["eurosat_rgb"] = "eurosat_rgb"
     file: str = Field("EuroSAT_RGB.zip", description="the archive's file name, on the service and in a mirror")
     dataset: str = Field("eurosat", description="the archive's folder in a mirror")
     synthetic: bool = Field(False, description="made by the embedded world; said wherever a number of it stands")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,22 @@ def dump(config: Config) -> str:
     return text
 
 
+class _NoTwins(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice in a mapping, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """As the parent's, after a look for twins."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands twice in one mapping", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _NoTwins)
     except FileNotFoundError as error:
         raise ConfigError(f"There is no configuration {path}: name one with --configfile, or run in the project's folder.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -87,5 +87,4 @@ class Run(Section):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="Lightning's name of the arithmetic")
     torch_threads: int = Field(2, ge=1, description="equal threads give equal bytes, whatever --cores says")
     note: str | None = Field(None, description="said beside the run's numbers, for example how it departs from the paper")
-    devices: int = operation(1, "GPUs, or 1 for the CPU", ge=1)
     accelerator: str = operation("auto", "Lightning's accelerator")

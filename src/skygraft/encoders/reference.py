@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skygraft.config.encoders import names_file
 from skygraft.core.errors import ConfigError, CorruptDataError, SkygraftError
 from skygraft.core.files import sha256_file
 from skygraft.core.identity import digest
@@ -44,7 +45,7 @@ class ModelReference:
         """Whether the weights come from a hub, by its name or by a pretrained tag."""
         if self.model.startswith(FOLDER_PREFIX):
             return False
-        return self.model.startswith(HUB_PREFIX) or (self.weights is not None and not _is_file_name(self.weights))
+        return self.model.startswith(HUB_PREFIX) or (self.weights is not None and not names_file(self.weights))
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,6 @@ def resolve(reference: ModelReference) -> Resolved:
         config["vision_cfg"]["image_size"] = reference.image_size
     sha256 = f"random:{reference.seed}" if weights is None else _verified(weights, reference)
     return Resolved(reference, config, preprocess, weights, sha256)
-
-
-def _is_file_name(weights: str) -> bool:
-    return Path(weights).suffix != "" or "/" in weights
 
 
 def _folder(reference: ModelReference) -> tuple[dict[str, Any], dict[str, Any], Path]:

@@ -149,8 +149,11 @@ class Layout:
         return []
 
     def encoder_files(self, encoder: str) -> list[Path]:
-        """The files of an encoder that this very configuration makes: the teacher's."""
-        folder = Path(self.config.encoders[encoder].model.removeprefix("local-dir:"))
+        """The files of an encoder that a workflow knows: the teacher's, which it makes itself, or a checkpoint file of the user's."""
+        section = self.config.encoders[encoder]
+        if section.weights_file is not None:
+            return [section.weights_file]
+        folder = Path(section.model.removeprefix("local-dir:"))
         return self.teacher_files() if self.config.world is not None and folder == self.teacher else []
 
     def part(self, task: str, model: str) -> Path:

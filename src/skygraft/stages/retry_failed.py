@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from skygraft.config.model import Config
+from skygraft.config.model import Config, nearest
 from skygraft.core.errors import ConfigError, Reason
 from skygraft.core.schemas import PHOTO_SHARD, TILE_SHARD
 from skygraft.core.tables import TableSpec, read_table
@@ -37,7 +37,7 @@ def run(config: Config, *, photos: str | None = None, imagery: str | None = None
 
 def _retry_photos(config: Config, photos: str) -> None:
     if photos not in config.photos:
-        raise ConfigError(f"photos: there is no {photos!r}; known: {', '.join(sorted(config.photos)) or 'none'}")
+        raise ConfigError(f"photos: there is no {photos!r}; {nearest(photos, config.photos)}")
     shards = _with_passing_failures(PHOTO_SHARD, Layout(config).photo_shards(photos), photos)
     if shards:
         fetch_photos.fetch(config, photos, shards, retry_transient=True)
@@ -45,7 +45,7 @@ def _retry_photos(config: Config, photos: str) -> None:
 
 def _retry_tiles(config: Config, imagery: str) -> None:
     if imagery not in config.imagery:
-        raise ConfigError(f"imagery: there is no {imagery!r}; known: {', '.join(sorted(config.imagery)) or 'none'}")
+        raise ConfigError(f"imagery: there is no {imagery!r}; {nearest(imagery, config.imagery)}")
     shards = _with_passing_failures(TILE_SHARD, Layout(config).tile_shards(imagery), imagery)
     if shards:
         # Rasterio and the catalogue's clients are heavy, and photos do without them.

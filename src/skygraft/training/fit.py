@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from skygraft.config.runs import Run
-from skygraft.core.errors import ConfigError, SkygraftError
+from skygraft.core.errors import SkygraftError
 from skygraft.core.files import atomic_path
 from skygraft.training.batches import Batches
 from skygraft.training.module import Alignment
@@ -39,11 +39,9 @@ def fit(visual: torch.nn.Module, run: Run, training: Batches, validation: Batche
         The curves, a row an epoch (:data:`skygraft.training.module.HISTORY_COLUMNS`).
 
     Raises:
-        ConfigError: More than one device is asked for, or the tiles make no batch.
+        ConfigError: The tiles make no batch.
         SkygraftError: The training diverged.
     """
-    if run.devices != 1:
-        raise ConfigError(f"devices is {run.devices}: a contrast over the batches of several devices is not made yet; set it to 1.")
     torch.set_num_threads(run.torch_threads)
     # What is never read need not be filled for the sake of repeating; filling takes a sixth of a step on a CPU.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -86,7 +84,8 @@ def trainer(run: Run) -> Trainer:
     return Trainer(
         max_epochs=run.optimiser.epochs,
         accelerator=run.accelerator,
-        devices=run.devices,
+        # One: a contrast over the batches of several devices is not made yet.
+        devices=1,
         precision=run.precision,
         deterministic="warn",
         logger=False,

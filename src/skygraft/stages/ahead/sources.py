@@ -123,12 +123,8 @@ def terms(config: Config) -> Iterator[Term]:
 
 
 def _names_hub(encoder: Encoder) -> bool:
-    tag = encoder.weights is not None and not _is_file(encoder.weights)
+    tag = encoder.weights is not None and encoder.weights_file is None
     return encoder.model.startswith("hf-hub:") or (tag and not encoder.model.startswith("local-dir:"))
-
-
-def _is_file(weights: str) -> bool:
-    return Path(weights).suffix != "" or "/" in weights
 
 
 def _weights(name: str, encoder: Encoder, made: list[Path]) -> Source:
@@ -152,8 +148,8 @@ def _architecture(name: str, encoder: Encoder, size: int) -> Source:
         return Source(name, encoder.model, None, False, f"open_clip knows no architecture {encoder.model!r}")
     if encoder.weights is None:
         return Source(name, f"{encoder.model} with random weights", None, True)
-    if _is_file(encoder.weights):
-        there = Path(encoder.weights).expanduser().is_file()
+    if encoder.weights_file is not None:
+        there = encoder.weights_file.is_file()
         return Source(name, encoder.weights, size, there, None if there else f"there is no file {encoder.weights}")
     tag = registry.published(encoder.model, encoder.weights)
     if tag is None:
