@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from skygraft.config.base import Section, operation
+from skygraft.config.base import operation
+from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.network import Network
+from skygraft.config.open_photos import CommonsPhotos, INaturalistPhotos, MapillaryPhotos, TablePhotos
+from skygraft.config.photo_source import PhotoSource
 
 Direction = Literal["N", "E", "S", "W", "P"]
 
 
-class LucasPhotos(Section):
+class LucasPhotos(PhotoSource):
     """LUCAS: the land survey of the European Union, four photos a point."""
 
     source: Literal["lucas"] = "lucas"
@@ -22,9 +25,6 @@ class LucasPhotos(Section):
     directions: tuple[Direction, ...] = Field(("N", "E", "S", "W"), min_length=1, description="which photos of a point")
     max_obs_dist_m: float | None = Field(None, gt=0, description="leave out points observed from farther away; none: keep all")
     in_situ_only: bool = Field(False, description="leave out points that were interpreted on aerial photos")
-    shards: int = Field(4, ge=1, le=20000, description="files that the photos' bytes are spread over")
-    max_pixels: int = Field(50_000_000, ge=1, description="larger pictures are refused (decompression bombs)")
-    min_success_rate: float = operation(0.9, "a shard with a smaller share of good photos fails", ge=0, le=1)
     table_url: str = operation("https://ec.europa.eu/eurostat/cache/lucas/", "folder of the micro data")
     harmonised_url: str = operation(
         "https://jeodpp.jrc.ec.europa.eu/ftp/jrc-opendata/LUCAS/LUCAS_harmonised/", "folder of the harmonised table"
@@ -33,4 +33,14 @@ class LucasPhotos(Section):
     network: Network = operation(Network(), "limits towards the table and photo services")
 
 
-Photos = LucasPhotos
+def _lucas_unless_said(value: Any) -> Any:
+    """A section that names no source is LUCAS, as it was when there was no other."""
+    return {"source": "lucas"} | value if isinstance(value, dict) else value
+
+
+Photos = Annotated[
+    Annotated[
+        LucasPhotos | FlickrPhotos | CommonsPhotos | MapillaryPhotos | INaturalistPhotos | TablePhotos, Field(discriminator="source")
+    ],
+    BeforeValidator(_lucas_unless_said),
+]

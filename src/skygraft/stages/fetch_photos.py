@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from skygraft.config.model import Config, nearest
-from skygraft.config.photos import Photos
+from skygraft.config.photos import LucasPhotos, Photos
 from skygraft.core.errors import ConfigError, SuccessRateError
 from skygraft.core.http import HttpClient
 from skygraft.core.identity import digest
@@ -55,7 +55,7 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     section, layout = _section(config, photos), Layout(config)
     identity = identities.photos_identity(config, photos)
     identities.check(layout.photo_shard(photos, 0).parent, identity)
-    moved = (PHOTO_SERVICE, section.photos_url.rstrip("/"))
+    moved = (PHOTO_SERVICE, section.photos_url.rstrip("/")) if isinstance(section, LucasPhotos) else ("", "")
     items = items_by_shard(read_table(PHOTOS, layout.photos(photos), ["photo_id", "url"]), section.shards, moved)
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from skygraft.config.model import Config, nearest
+from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
 from skygraft.core.downloads import Check, download, mirror_source
 from skygraft.core.errors import ConfigError, CorruptDataError
@@ -16,6 +16,7 @@ from skygraft.ground.lucas import Selection, photos_table
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
 from skygraft.stages.network import http_client
+from skygraft.stages.photo_sources import source_section
 from skygraft.stages.services import services
 
 DATASET = "lucas"
@@ -25,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 def table_source(config: Config, photos: str) -> str:
     """Where a source's LUCAS table is taken from: a path of the mirror, or a URL."""
-    section = config.photos[photos]
+    section = _section(config, photos)
     folder = section.harmonised_url if section.layout == "harmonised" else section.table_url
     return mirror_source(config.mirror, DATASET, section.file, f"{folder.rstrip('/')}/{section.file}")
 
@@ -42,9 +43,7 @@ def run(config: Config, *, photos: str) -> None:
         CorruptDataError: The table cannot be read to its end.
         ItemError: It cannot be downloaded.
     """
-    if photos not in config.photos:
-        raise ConfigError(f"photos: there is no {photos!r}; {nearest(photos, config.photos)}")
-    layout, section = Layout(config), config.photos[photos]
+    layout, section = Layout(config), _section(config, photos)
     identity = identities.photos_identity(config, photos)
     identities.check(layout.photo_shard(photos, 0).parent, identity)
     path = _table(config, photos)
@@ -71,12 +70,16 @@ def _table(config: Config, photos: str) -> Path:
     source = table_source(config, photos)
     if "://" not in source:
         return Path(source)
-    section: LucasPhotos = config.photos[photos]
+    section = _section(config, photos)
     origin = digest({"source": source, "world": identities.world_identity(config)})
     target = Layout(config).work("ingest_lucas", photos, origin) / section.file
     with services(config), http_client(section.network.model_copy(update={"max_bytes": 1 << 40}), config.seed) as client:
         download(source, target, client=client, check=Check(validate=_require_table))
     return target
+
+
+def _section(config: Config, photos: str) -> LucasPhotos:
+    return source_section(config, photos, LucasPhotos, "ingest-lucas")
 
 
 def _require_table(path: Path) -> None:

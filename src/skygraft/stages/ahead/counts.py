@@ -57,6 +57,8 @@ def count_photos(config: Config, photos: str) -> PhotoCount:
         table = read_table(PHOTOS, path, ["location_id"])
         return PhotoCount(pc.count_distinct(table.column(0)).as_py(), table.num_rows, f"counted in {path}")
     section = config.photos[photos]
+    if not isinstance(section, LucasPhotos):
+        return PhotoCount(0, 0, f"not known before 'skygraft ingest-{section.source}' has asked the service")
     share = len(set(section.directions) & set("NESW")) / 4 + ("P" in section.directions) / 4
     if config.world is not None:
         return PhotoCount(config.world.points, round(config.world.points * 4 * share), "the world's points, four photos each")

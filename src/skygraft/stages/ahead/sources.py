@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skygraft.config.encoders import Encoder
 from skygraft.config.model import Config
+from skygraft.config.photos import LucasPhotos
 from skygraft.core.downloads import mirror_source
 from skygraft.stages.ahead import rates, registry
 from skygraft.stages.layout import Layout
@@ -73,7 +74,7 @@ def sources(config: Config) -> Iterator[Source]:
     for name, encoder in config.encoders.items():
         yield _weights(f"encoder {name}", encoder, layout.encoder_files(name))
     for name, section in config.photos.items():
-        if config.world is None:
+        if config.world is None and isinstance(section, LucasPhotos):
             folder = section.harmonised_url if section.layout == "harmonised" else section.table_url
             place = mirror_source(config.mirror, LUCAS, section.file, f"{folder.rstrip('/')}/{section.file}")
             yield _file(f"LUCAS table of photos.{name}", place, layout.photos(name), None)
@@ -96,7 +97,7 @@ def terms(config: Config) -> Iterator[Term]:
     if config.world is not None:
         yield Term("the embedded world", "drawn here; no one's data. Its numbers say nothing about real ground.")
         return
-    if config.photos:
+    if any(isinstance(section, LucasPhotos) for section in config.photos.values()):
         yield Term(
             "LUCAS table and photos",
             "European Union, Eurostat and JRC: reuse with acknowledgement (CC BY 4.0). Photos may show people, cars and houses: do not "
