@@ -59,19 +59,20 @@ def photo_items(shards: Sequence[Path]) -> list[Item[StoredPhoto]]:
     return items
 
 
-def ok_row(item: Item[StoredPhoto], raw: NDArray[np.float32]) -> Row:
+def ok_row(item: Item[StoredPhoto], raw: NDArray[np.float32], outdoor: float | None = None) -> Row:
     """The row of an encoded photo.
 
     Args:
         item: The photo.
         raw: Its embedding (D,) as the network gave it.
+        outdoor: The probability of an outdoor picture, where somebody asks for it.
     """
     norm = float(np.linalg.norm(raw))
     if not np.isfinite(norm) or norm == 0.0:
         error = PermanentItemError(f"the encoder gave a vector of length {norm}: try dtype float32", Reason.CORRUPT_IMAGE)
         return failed_row(item, error)
     unit = (raw / norm).astype("<f2").tobytes()
-    return _row(item, Reason.OK) | {"photo_sha256": item.payload.sha256, "embedding": unit, "norm": norm}
+    return _row(item, Reason.OK) | {"photo_sha256": item.payload.sha256, "embedding": unit, "norm": norm, "outdoor": outdoor}
 
 
 def failed_row(item: Item[StoredPhoto], error: PermanentItemError) -> Row:

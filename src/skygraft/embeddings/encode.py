@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skygraft.core.errors import CorruptDataError, PermanentItemError
@@ -15,6 +17,7 @@ from skygraft.core.shards import Item
 from skygraft.embeddings.cache import Row, StoredPhoto, absent_row, failed_row, ok_row
 from skygraft.encoders.clip import FrozenClip
 
+Outdoor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 _Prepared = list[tuple[Item[StoredPhoto], "Future[Tensor]"]]
 
 
@@ -25,13 +28,15 @@ class Encoder:
         clip: The frozen CLIP.
         batch_size: Photos a forward pass.
         threads: Threads that decode.
+        outdoor: The probability (N,) of an outdoor picture, told from raw embeddings (N, D); None leaves the column empty.
 
     Attributes:
         encoded: Photos that went through the network so far.
     """
 
-    def __init__(self, clip: FrozenClip, *, batch_size: int, threads: int) -> None:
+    def __init__(self, clip: FrozenClip, *, batch_size: int, threads: int, outdoor: Outdoor | None = None) -> None:
         self.encoded = 0
+        self._outdoor = outdoor
         self._clip, self._batch_size, self._threads = clip, batch_size, threads
 
     def rows(self, items: Sequence[Item[StoredPhoto]]) -> Iterator[list[Row]]:
@@ -82,5 +87,6 @@ class Encoder:
         if tensors:
             raw = self._clip.encode_prepared(torch.stack(tensors))
             self.encoded += len(tensors)
-            rows.extend(ok_row(item, vector) for item, vector in zip(good, raw, strict=True))
+            outdoor = self._outdoor(raw).tolist() if self._outdoor is not None else [None] * len(good)
+            rows.extend(ok_row(*parts) for parts in zip(good, raw, outdoor, strict=True))
         return [row | {"photo_id": item.key} for row in rows for item in alike[str(row["made_from"])]]
