@@ -10,6 +10,8 @@ rule ingest_lucas:
         layout.log("ingest_lucas") / "{photos}.log",
     benchmark:
         layout.timing("ingest_lucas") / "{photos}.tsv"
+    wildcard_constraints:
+        photos=flow.photo_sources("lucas"),
     conda:
         "../../envs/skygraft.yaml"
     resources:

@@ -38,6 +38,11 @@ class Flow:
         known = sorted(getattr(self.config, section))
         return "|".join(known) if known else "(?!)"
 
+    def photo_sources(self, source: str) -> str:
+        """A wildcard constraint: the configuration's photo sources of one kind, so that each has one rule that makes its table."""
+        known = sorted(name for name, section in self.config.photos.items() if section.source == source)
+        return "|".join(known) if known else "(?!)"
+
     def version(self, stage: str) -> int:
         """The stage's version."""
         return VERSIONS[stage]
