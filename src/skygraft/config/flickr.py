@@ -34,9 +34,13 @@ class FlickrPhotos(PhotoSource):
     sampling: Sampling = Field("complete", description="complete: every photo that matches; uniform: GRAFT's discs at random places")
     draws: int = Field(10_000, ge=1, description="uniform: how many places are drawn")
     radius_km: float = Field(2.0, gt=0, lt=32, description="uniform: radius of a disc")
+    pages_a_place: int = Field(4, ge=1, le=16, description="uniform: pages of 250 photos that are asked of a disc")
+    seed: int = Field(42, ge=0, description="uniform: draws the places")
     one_a_minute: bool = Field(True, description="keep one photo of the same author, place and minute")
     api_url: str = operation("https://api.flickr.com/services/rest/", "the service's address")
-    network: Network = operation(Network(concurrency=16, per_second=1.0), "limits towards the service; photos come from another host")
+    api_network: Network = operation(
+        Network(concurrency=4, per_second=1.0), "limits towards the service: 3,600 calls an hour and key; 'network' is for the photos' host"
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> FlickrPhotos:
