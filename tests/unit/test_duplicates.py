@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyproj
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.training_tables import table
 
@@ -51,6 +51,7 @@ def found(rows: list[dict], rule: Duplicates = Duplicates()) -> tuple[set[str], 
     return set(its.same_bytes), set(its.alike)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(hashes(), st.tuples(*[st.integers(-3, 3)] * 3)), max_size=60),
     st.integers(0, 8),
@@ -71,6 +72,7 @@ def test_the_pairs_are_those_of_comparing_all(photos: list[tuple[int, tuple[int,
 PLACES = st.integers(0, 5)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(hashes(), PLACES, st.sampled_from([None, 0, 1, 2]), st.integers(0, 15)), max_size=25),
     st.sampled_from([0, 2, 4]),
