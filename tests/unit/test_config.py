@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 from skygraft.config.base import Section
 from skygraft.config.defaults import embedded
 from skygraft.config.files import config_yaml, schema_json
+from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.load import dump, load_file, load_mapping
 from skygraft.config.model import Config
 from skygraft.core.documentation import tables_page
@@ -433,3 +435,11 @@ def test_nothing_of_the_environment_reaches_the_resolved_configuration(monkeypat
     monkeypatch.setenv("PC_SDK_SUBSCRIPTION_KEY", "planted-4711")
     assert "planted-4711" not in dump(load(EVERYTHING))
     assert os.environ["PC_SDK_SUBSCRIPTION_KEY"] == "planted-4711"
+
+
+def test_days_and_paths_have_an_identity() -> None:
+    def flickr(**changes: Any) -> str:
+        return FlickrPhotos.model_validate({"area": {"file": "a.gpkg"}, "taken_to": "2020-01-31", **changes}).identity_hash()
+
+    assert flickr() == flickr(area={"file": Path("a.gpkg")}, taken_to=date(2020, 1, 31))
+    assert len({flickr(), flickr(area={"file": "b.gpkg"}), flickr(taken_to="2020-01-30")}) == 3
