@@ -43,9 +43,12 @@ OPERATION = {
 EVERYTHING: dict[str, Any] = {
     "name": "everything",
     "world": {},
-    "encoders": {"clip": {"model": "RN50", "weights": "openai"}, "other": {"model": "local-dir:x"}},
+    "encoders": {
+        "clip": {"model": "RN50", "weights": "openai"},
+        "other": {"model": "local-dir:x", "outdoor": {"kind": "checkpoint", "weights": "resnet18.pth.tar", "classes": "IO.txt"}},
+    },
     "photos": {"lucas": {}, "more": {}},
-    "plans": {"points": {"photos": ["lucas"]}, "others": {"photos": ["more"]}},
+    "plans": {"points": {"photos": ["lucas"]}, "others": {"photos": ["more"], "outdoor": {"encoder": "other"}}},
     "imagery": {"s2": {"plan": "points"}, "s2_wide": {"plan": "points", "months_either_side": 2}},
     "runs": {
         "one": {"imagery": "s2", "encoder": "clip", "objective": {"name": "pooled_infonce"}},
@@ -343,6 +346,10 @@ def others(value: Any) -> Iterator[Any]:
         "other", "clip", "two", "s2_wide", "points", "others", "more", "synthetic", "harmonised", "earth_search", "least_cloud",
         "symmetric", "scratch", "unit_mean", "bf16-mixed", "bfloat16", "0" * 64, "igarss",
     ]  # fmt: skip
+    if value == "scenes":
+        # A list of sentences is read for its digest, so the other one must be there.
+        yield str(ROOT / "src/skygraft/encoders/sentences/scenes.json")
+        return
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, (int, float)):
@@ -353,7 +360,7 @@ def others(value: Any) -> Iterator[Any]:
         yield from ([*value, last] for last in (7, "igarss", "P", "B08", "0" * 64))
         yield from (list(value)[:-1], ["more"], ["lucas"])
     elif value is None:
-        yield from ("x", "0" * 64, 0.5, 1, 8)
+        yield from ("x", "0" * 64, 0.5, 1, 8, {"encoder": "clip"})
     else:
         yield f"{value}x"
 
@@ -423,6 +430,13 @@ def test_a_change_reaches_what_follows_from_it_and_nothing_else() -> None:
     assert touched(("world", "teacher", "epochs"), 9) == {"teacher"}
     photos = {"photos more", "plan others", "embeddings clip more", "embeddings other more"}
     assert touched(("photos", "more", "shards"), 9) == photos
+    # The filter of a plan is told by its encoder's scores; a plan that keeps all photos does not know of them.
+    embeddings = {"embeddings clip lucas", "embeddings clip more"}
+    assert touched(("encoders", "clip", "outdoor"), {"kind": "none"}) == embeddings
+    scored = {"embeddings other lucas", "embeddings other more", "plan others"}
+    assert touched(("encoders", "other", "outdoor", "classes"), "x.txt") == scored
+    assert touched(("plans", "others", "outdoor", "threshold"), 0.4) == {"plan others"}
+    assert touched(("plans", "points", "outdoor"), "all") == set()
 
 
 def test_the_schema_knows_every_key_and_no_other() -> None:

@@ -16,9 +16,8 @@ def world_files():
 
 
 def embedding_targets():
-    """The embeddings that the runs ask for."""
-    wanted = {(run.encoder, photos) for name, run in settings.runs.items() for photos in settings.plan_of(name).photos}
-    return [shard for encoder, photos in sorted(wanted) for shard in layout.embedding_shards(encoder, photos)]
+    """The embeddings that runs and filters ask for."""
+    return [shard for encoder, photos in settings.wanted_embeddings() for shard in layout.embedding_shards(encoder, photos)]
 
 
 def photo_shards_of_job(wildcards):
@@ -27,8 +26,8 @@ def photo_shards_of_job(wildcards):
 
 
 def encoder_of_job(wildcards):
-    """The encoder's files, where this configuration makes them."""
-    return layout.encoder_files(wildcards.encoder)
+    """The encoder's files, where this configuration makes them, and the files of the user's that its photos are scored by."""
+    return layout.encoder_files(wildcards.encoder) + layout.outdoor_files(wildcards.encoder)
 
 
 def embeddings_identity(wildcards):
@@ -37,8 +36,10 @@ def embeddings_identity(wildcards):
 
 
 def photos_of_plan(wildcards):
-    """The photo tables that a plan covers."""
-    return [layout.photos(photos) for photos in settings.plans[wildcards.plan].photos]
+    """The photo tables that a plan covers, and their embeddings where it leaves out indoor photos."""
+    plan = settings.plans[wildcards.plan]
+    asked = [] if plan.outdoor is None else [s for photos in plan.photos for s in layout.embedding_shards(plan.outdoor.encoder, photos)]
+    return [layout.photos(photos) for photos in plan.photos] + asked
 
 
 def plan_of_imagery(wildcards):

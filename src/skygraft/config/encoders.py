@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from skygraft.config.base import Section, operation
+from skygraft.config.outdoor import OutdoorScore, OutdoorSentences
 
 
 class Encoder(Section):
@@ -20,6 +21,7 @@ class Encoder(Section):
     weights: str | None = Field(None, description="pretrained tag or checkpoint file; none for hf-hub: and local-dir:")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="of the weights' file; checked before loading")
     dtype: str = Field("float32", pattern="^(float32|bfloat16|float16)$", description="arithmetic of the encoding")
+    outdoor: OutdoorScore = OutdoorSentences()
     shards_per_job: int = operation(8, "photo shards that one embedding job takes", ge=1)
     batch_size: int = operation(128, "photos a forward pass", ge=1)
     device: str = operation("auto", "auto, cpu, cuda or cuda:N")

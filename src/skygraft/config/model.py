@@ -48,6 +48,8 @@ class Config(Section):
         for plan_name, plan in self.plans.items():
             for photos in plan.photos:
                 yield from _unknown(f"plans.{plan_name}.photos", photos, self.photos)
+            if plan.outdoor is not None:
+                yield from self._missing_scores(f"plans.{plan_name}.outdoor.encoder", plan.outdoor.encoder)
         for imagery_name, imagery in self.imagery.items():
             yield from _unknown(f"imagery.{imagery_name}.plan", imagery.plan, self.plans)
         for run_name, run in self.runs.items():
@@ -61,6 +63,17 @@ class Config(Section):
                     yield from _unknown(f"{place}.encoder", model.encoder, self.encoders)
                 if isinstance(model, RunModel):
                     yield from _unknown(f"{place}.run", model.run, self.runs)
+
+    def _missing_scores(self, place: str, encoder: str) -> Iterator[str]:
+        yield from _unknown(place, encoder, self.encoders)
+        if encoder in self.encoders and self.encoders[encoder].outdoor.kind == "none":
+            yield f"{place}: encoders.{encoder}.outdoor is of kind none, so its photos have no score to filter by"
+
+    def wanted_embeddings(self) -> list[tuple[str, str]]:
+        """The encoders and photo sources that runs learn from, or that a plan's filter asks."""
+        runs = {(run.encoder, photos) for name, run in self.runs.items() for photos in self.plan_of(name).photos}
+        filters = {(plan.outdoor.encoder, photos) for plan in self.plans.values() if plan.outdoor is not None for photos in plan.photos}
+        return sorted(runs | filters)
 
     def scored_models(self) -> dict[str, ScoredModel]:
         """The models of the k-shot task by the name their rows take: as configured, else every used encoder, every run and the floor."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field, model_validator
 
 from skygraft.config.base import Section
+from skygraft.config.outdoor import FilterOrAll
 
 
 class Split(Section):
@@ -30,3 +33,8 @@ class Plan(Section):
     snap_m: float = Field(20.0, gt=0, description="tile corners lie on multiples of this, metres")
     split: Split = Split()
     shards: int = Field(4, ge=1, le=20000, description="files that the imagery of this plan is spread over")
+    outdoor: FilterOrAll = Field(None, description="leave out indoor photos by an encoder's score; all: keep every photo")
+
+    def identity(self) -> dict[str, Any]:
+        """As of any section; without a filter it is what it was before there were filters, and asks for no new plan."""
+        return {name: value for name, value in super().identity().items() if name != "outdoor" or value is not None}

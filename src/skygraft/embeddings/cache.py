@@ -89,18 +89,18 @@ def _row(item: Item[StoredPhoto], status: Reason) -> Row:
     return {"photo_id": item.key, "status": status.value, "made_from": item.made_from}
 
 
-def rows_of_other_cuts(folder: Path, name: ShardName, dimension: int, items: Sequence[Item[StoredPhoto]]) -> Iterator[list[Row]]:
+def rows_of_other_cuts(folder: Path, name: ShardName | None, dimension: int, items: Sequence[Item[StoredPhoto]]) -> Iterator[list[Row]]:
     """Rows for ``items`` out of files that were cut into another number of shards, so that a new number costs no encoding.
 
     Args:
         folder: The encoder's work folder.
-        name: The shard that is worked on; files of its own cut are not read.
+        name: The shard that is worked on; files of its own cut are not read. None: files of every cut are, in another's folder.
         dimension: Length of an embedding.
         items: What is needed.
     """
     needed = {item.made_from: item for item in items if item.payload.sha256 is not None}
     for path in sorted(folder.glob("*-of-*.parquet")) if needed else []:
-        if path.stem.endswith(f"-of-{name.total:04d}"):
+        if name is not None and path.stem.endswith(f"-of-{name.total:04d}"):
             continue
         try:
             table = read_table(embeddings_spec(dimension), path)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from skygraft.config.encoders import Encoder as EncoderSection
 from skygraft.config.model import Config, nearest
-from skygraft.core.errors import ConfigError
+from skygraft.core.errors import ConfigError, Reason
 from skygraft.core.schemas import embeddings_spec
-from skygraft.core.shards import ShardName, ShardStore
-from skygraft.embeddings.cache import photo_items, rows_of_other_cuts
+from skygraft.core.shards import Item, ShardName, ShardStore
+from skygraft.embeddings.cache import Row, StoredPhoto, photo_items, rows_of_other_cuts
 from skygraft.embeddings.encode import Encoder
+from skygraft.embeddings.outdoor import Judge, load_judge, picture_scores
 from skygraft.encoders.clip import FrozenClip, load_clip, use_threads
+from skygraft.encoders.outdoor import to_meta
 from skygraft.encoders.reference import ModelReference
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
 
 _LOG = logging.getLogger(__name__)
+# Where a second network scores the pictures: photos that are scored, and then encoded, before any of them is safe from a kill.
+_SCORED_AT_ONCE = 1024
 
 
 def reference_of(section: EncoderSection) -> ModelReference:
@@ -49,10 +55,11 @@ def run(config: Config, *, encoder: str, photos: str, job: int | None = None) ->
     folder = Layout(config).embedding_shard(encoder, photos, jobs[0]).parent
     identities.check(folder, identity)
     clip = load_encoder(section)
+    judge = load_judge(section.outdoor, clip)
     identities.claim(folder, identity)
-    meta = identities.meta(config, identity) | clip.identity.to_meta()
+    meta = identities.meta(config, identity) | clip.identity.to_meta() | to_meta(judge.identity)
     for number in jobs:
-        _embed(Layout(config), encoder, photos, number, clip, meta)
+        _embed(Layout(config), encoder, photos, number, clip, judge, meta)
 
 
 def _jobs(config: Config, encoder: str, photos: str, job: int | None) -> list[int]:
@@ -65,19 +72,47 @@ def _jobs(config: Config, encoder: str, photos: str, job: int | None) -> list[in
     return [job] if job is not None else list(range(total))
 
 
-def _embed(layout: Layout, encoder: str, photos: str, job: int, clip: FrozenClip, meta: dict[str, str]) -> None:
+def _embed(layout: Layout, encoder: str, photos: str, job: int, clip: FrozenClip, judge: Judge, meta: dict[str, str]) -> None:
     section = layout.config.encoders[encoder]
     target, name = layout.embedding_shard(encoder, photos, job), ShardName(job, layout.embedding_jobs(encoder, photos))
     # The weights themselves are part of the work folder's name, so that no row of other weights is ever taken over.
-    work = layout.work("embed_photos", photos, clip.identity.digest())
+    work = layout.work("embed_photos", photos, f"{clip.identity.digest()}-{judge.digest()}")
     store = ShardStore(work, name, embeddings_spec(clip.dimension), target, meta)
-    network = Encoder(clip, batch_size=section.batch_size, threads=section.threads)
+    network = Encoder(clip, batch_size=section.batch_size, threads=section.threads, outdoor=judge.sentences)
     with store.open():
         items = photo_items(layout.embedding_inputs(encoder, photos, job))
         for rows in rows_of_other_cuts(work, name, clip.dimension, store.pending(items)):
             store.add(rows)
-        for rows in network.rows(store.pending(items)):
-            if rows:
-                store.add(rows)
+        for rows in _of_other_judges(work, judge, clip, store.pending(items)):
+            store.add(rows)
+        for rows in _rows(network, judge, store.pending(items), section.threads):
+            store.add(rows)
         summary = store.finish(items)
     _LOG.info("embeddings=%s encoded=%d reused=%d %s", target, network.encoded, summary.total - network.encoded, summary)
+
+
+def _of_other_judges(work: Path, judge: Judge, clip: FrozenClip, items: Sequence[Item[StoredPhoto]]) -> Iterator[list[Row]]:
+    """Rows that the same encoder made beside other outdoor scores; a network's scores would need the pictures again."""
+    if judge.network is not None:
+        return
+    wanted = {item.key: item for item in items}
+    for folder in sorted(work.parent.glob(f"{clip.identity.digest()}-*")):
+        if folder == work:
+            continue
+        for rows in rows_of_other_cuts(folder, None, clip.dimension, list(wanted.values())):
+            yield judge.rescored(rows, clip.dimension)
+            for row in rows:
+                wanted.pop(str(row["photo_id"]), None)
+
+
+def _rows(network: Encoder, judge: Judge, items: Sequence[Item[StoredPhoto]], threads: int) -> Iterator[list[Row]]:
+    """Rows of encoded photos with their scores."""
+    if judge.network is None:
+        yield from (rows for rows in network.rows(items) if rows)
+        return
+    for at in range(0, len(items), _SCORED_AT_ONCE):
+        part = items[at : at + _SCORED_AT_ONCE]
+        scores = picture_scores(judge.network, part, threads)
+        for rows in network.rows(part):
+            if rows:
+                yield [row | {"outdoor": scores.get(str(row["photo_sha256"])) if row["status"] == Reason.OK else None} for row in rows]

@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from skygraft.config.encoders import Encoder
 from skygraft.config.model import Config
+from skygraft.config.outdoor import OutdoorSentences
 from skygraft.core.errors import ConfigError
 from skygraft.core.files import write_json
 from skygraft.core.identity import digest
+from skygraft.encoders.outdoor import sentences_identity
 from skygraft.evaluation.protocol import load_protocol
 from skygraft.stages.layout import Layout
 
@@ -34,7 +37,11 @@ def photos_identity(config: Config, photos: str) -> Identity:
 def plan_identity(config: Config, plan: str) -> Identity:
     """A tile plan: its own settings, the seed of its split, its photos."""
     section = config.plans[plan]
-    return {"plan": section.identity(), "seed": config.seed, "photos": [photos_identity(config, name) for name in section.photos]}
+    identity = {"plan": section.identity(), "seed": config.seed, "photos": [photos_identity(config, name) for name in section.photos]}
+    if section.outdoor is None:
+        return identity
+    encoder = section.outdoor.encoder
+    return identity | {"scores": [embeddings_identity(config, encoder, name) for name in section.photos]}
 
 
 def imagery_identity(config: Config, imagery: str) -> Identity:
@@ -45,7 +52,10 @@ def imagery_identity(config: Config, imagery: str) -> Identity:
 
 def embeddings_identity(config: Config, encoder: str, photos: str) -> Identity:
     """A photo source as one encoder sees it; the weights themselves are named in each file."""
-    return {"encoder": config.encoders[encoder].identity(), "photos": photos_identity(config, photos)}
+    section = config.encoders[encoder]
+    identity = {"encoder": section.identity(), "photos": photos_identity(config, photos)}
+    # A list of sentences may change under its name.
+    return identity | ({"sentences": sentences_identity(section.outdoor)} if isinstance(section.outdoor, OutdoorSentences) else {})
 
 
 def run_identity(config: Config, run: str) -> Identity:
@@ -69,9 +79,14 @@ def model_identity(config: Config, model: str) -> Identity:
     """A scored model and what it is asked to see; what its weights are is told by its files."""
     scored = config.scored_models()[model]
     encoder = getattr(scored, "encoder", None)
-    asked = config.encoders[encoder].identity() if encoder is not None else None
+    asked = _without_scores(config.encoders[encoder]) if encoder is not None else None
     # Protocols name the images, and a user's own may change under the same name. Random weights are drawn from the seed.
     return {"model": scored.identity(), "encoder": asked, "protocols": protocol_identities(config), "seed": config.seed}
+
+
+def _without_scores(encoder: Encoder) -> Identity:
+    """An encoder as whoever scores it sees it: how it sorts photos is no part of what it makes of test images."""
+    return {name: value for name, value in encoder.identity().items() if name != "outdoor"}
 
 
 def protocol_identities(config: Config) -> dict[str, str]:

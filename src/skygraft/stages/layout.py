@@ -10,6 +10,7 @@ from pathlib import Path
 
 from skygraft.config.evaluation import EncoderModel, FloorModel, FolderModel, RunModel
 from skygraft.config.model import Config
+from skygraft.config.outdoor import OutdoorCheckpoint, OutdoorSentences
 from skygraft.core.shards import ShardName
 
 EMBEDDED = "embedded"
@@ -155,6 +156,13 @@ class Layout:
             return [section.weights_file]
         folder = Path(section.model.removeprefix("local-dir:"))
         return self.teacher_files() if self.config.world is not None and folder == self.teacher else []
+
+    def outdoor_files(self, encoder: str) -> list[Path]:
+        """The files of the user's that an encoder's outdoor score is told by: a list of sentences, or a checkpoint and its classes."""
+        section = self.config.encoders[encoder].outdoor
+        if isinstance(section, OutdoorCheckpoint):
+            return list(section.files)
+        return [section.file] if isinstance(section, OutdoorSentences) and section.file is not None else []
 
     def part(self, task: str, model: str) -> Path:
         """One model's rows of a task."""

@@ -11,7 +11,9 @@ from skygraft.config.model import Config, nearest
 from skygraft.core.errors import ConfigError
 from skygraft.core.schemas import PAIRS, PHOTOS, TILES
 from skygraft.core.tables import read_table, write_table
+from skygraft.embeddings.scores import read_scores
 from skygraft.ground import plan as planning
+from skygraft.ground.outdoor import keep_outdoor
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
 
@@ -36,11 +38,31 @@ def run(config: Config, *, plan: str) -> None:
     identity = identities.plan_identity(config, plan)
     identities.check(layout.tiles(plan).parent, identity)
     photos = pa.concat_tables([read_table(PHOTOS, layout.photos(name), _COLUMNS) for name in section.photos])
+    photos, said_of_filter = _sifted(layout, plan, photos)
     tiles, pairs = planning.plan_tiles(photos, section, config.seed)
     identities.claim(layout.tiles(plan).parent, identity)
-    meta = identities.meta(config, identity)
+    meta = identities.meta(config, identity) | said_of_filter
     write_table(PAIRS, pairs, layout.pairs(plan), meta=meta)
     write_table(TILES, tiles, layout.tiles(plan), meta=meta)
     splits = Counter(tiles.column("split").to_pylist())
     said = ", ".join(f"{name} {count}" for name, count in sorted(splits.items()))
     _LOG.info("tiles=%s rows=%d pairs=%d splits: %s", layout.tiles(plan), tiles.num_rows, pairs.num_rows, said)
+
+
+def _sifted(layout: Layout, plan: str, photos: pa.Table) -> tuple[pa.Table, dict[str, str]]:
+    """The photos that the plan's outdoor filter keeps, and what the tables say of it; all of them where it has none."""
+    section = layout.config.plans[plan]
+    if section.outdoor is None:
+        return photos, {}
+    shards = [shard for name in section.photos for shard in layout.embedding_shards(section.outdoor.encoder, name)]
+    sifted = keep_outdoor(photos, read_scores(shards), section.outdoor.threshold)
+    _LOG.info(
+        "outdoor filter of plan %s: kept=%d below=%d unscored=%d threshold=%g",
+        *(plan, sifted.photos.num_rows, sifted.below, sifted.unscored, section.outdoor.threshold),
+    )
+    if photos.num_rows and not sifted.photos.num_rows:
+        raise ConfigError(
+            f"plans.{plan}.outdoor leaves out all {photos.num_rows} photos ({sifted.below} below {section.outdoor.threshold:g}, "
+            f"{sifted.unscored} without a score): lower the threshold, or set outdoor: all."
+        )
+    return sifted.photos, sifted.to_meta(section.outdoor)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 VERSIONS: Final = {
-    "build_world": 2,
-    "train_teacher": 1,
+    "build_world": 3,
+    "train_teacher": 2,
     "ingest_lucas": 1,
     "fetch_photos": 1,
-    "embed_photos": 1,
+    "embed_photos": 2,
     "plan_tiles": 1,
     "search_scenes": 1,
     "fetch_tiles": 1,

@@ -145,11 +145,8 @@ class Account:
                 seconds=self._network_seconds(count.photos, received, section.network),
                 assumed=f"{sized}; {self.line.request_s:g} s a request",
             )  # fmt: skip
-        for encoder, photos in self._embedded():
+        for encoder, photos in self.config.wanted_embeddings():
             yield self._embedding(encoder, photos)
-
-    def _embedded(self) -> list[tuple[str, str]]:
-        return sorted({(run.encoder, photos) for name, run in self.config.runs.items() for photos in self.config.plan_of(name).photos})
 
     def _embedding(self, encoder: str, photos: str) -> Work:
         section, count = self.config.encoders[encoder], self.photos[photos].photos
