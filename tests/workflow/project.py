@@ -26,7 +26,7 @@ _STAGES = re.compile(r"^(\w+) +(\d+)$")
 # The reduced run, and smaller still where numbers do not matter: these tests look at what is done, not at what is learnt.
 SMALL = {
     "extends": str(REPOSITORY / "workflow/configs/reduced.yaml"),
-    "world": {"points": 100, "captioned_photos": 300, "heldout_photos": 60, "teacher": {"epochs": 1}},
+    "world": {"points": 100, "captioned_photos": 300, "heldout_photos": 60, "flickr_photos": 60, "teacher": {"epochs": 1}},
     "runs": {run: {"optimiser": {"epochs": 1, "batch_size": 8}} for run in ("igarss", "igarss_revised")},
 }
 

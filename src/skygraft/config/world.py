@@ -25,6 +25,7 @@ class World(Section):
     chips: int = Field(2400, ge=100, description="images of the EuroSAT-format archive")
     captioned_photos: int = Field(4000, ge=100, description="photos with captions that teach the teacher")
     heldout_photos: int = Field(800, ge=50, description="photos that score the teacher")
+    flickr_photos: int = Field(600, ge=20, description="photos of the world's Flickr, indoor pictures, copies and wrong places included")
     teacher: TeacherTraining = TeacherTraining()
     workers: int = operation(2, "processes that draw", ge=1)
     torch_threads: int = Field(2, ge=1, description="threads of the teacher's training; equal threads give equal bytes")

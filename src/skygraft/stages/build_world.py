@@ -31,6 +31,7 @@ def run(config: Config) -> None:
         chips=settings.chips,
         captioned_photos=settings.captioned_photos,
         heldout_photos=settings.heldout_photos,
+        flickr_photos=settings.flickr_photos,
     )
     with lock(layout.work("build_world") / f"{config.name}.lock"):
         manifest = build_world(recipe, layout.world, workers=settings.workers)

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skygraft.world import classes
-from skygraft.world.canvas import Colour, as_tuple, mix
+from skygraft.world.canvas import Colour, mix
 from skygraft.world.noise import FloatArray
-
-WIDTH, HEIGHT = 160, 120
-SHIFT = 4
+from skygraft.world.sheet import HEIGHT, WIDTH, Sheet, cloud
 
 
 @dataclass(frozen=True)
@@ -48,21 +46,7 @@ def a_day(rng: np.random.Generator, month: int) -> Day:
 _Y, _X = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
 
 
-def cloud(rng: np.random.Generator, steps: tuple[int, ...]) -> FloatArray:
-    """Return noise (HEIGHT, WIDTH) of several coarsenesses, given as nodes along the width."""
-    total = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
-    for i, n in enumerate(steps):
-        nodes = rng.standard_normal((max(2, n * 3 // 4 + 1), n + 1), dtype=np.float32)
-        total += cv2.resize(nodes, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR) * np.float32(0.7**i)
-    return total
-
-
-def fixed(xy: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Return points in OpenCV's fixed-point form."""
-    return np.round(np.asarray(xy) * (1 << SHIFT)).astype(np.int32)
-
-
-class Backdrop:
+class Backdrop(Sheet):
     """A picture in the making, WIDTH x HEIGHT, float32 on the scale 0..255.
 
     Args:
@@ -87,23 +71,6 @@ class Backdrop:
         self.rough = cloud(rng, (10, 24, 60, 110))
         ripe = dry * (0.9 if 6 <= day.month <= 9 else 0.5)
         self.grass = mix((80, 114, 54), (152, 140, 86), ripe) * rng.uniform(0.87, 1.13)
-
-    def fill(self, xy: NDArray[np.float64] | list[list[float]], colour: Colour) -> None:
-        """Fill a polygon given in pixels."""
-        cv2.fillPoly(self.image, [fixed(np.asarray(xy))], as_tuple(colour), cv2.LINE_AA, SHIFT)
-
-    def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
-        """Fill a box."""
-        self.fill([[left, top], [right, top], [right, bottom], [left, bottom]], colour)
-
-    def line(self, a: tuple[float, float], b: tuple[float, float], colour: Colour, width: float = 1) -> None:
-        """Draw a line."""
-        cv2.line(self.image, _at(*a), _at(*b), as_tuple(colour), max(1, round(width)), cv2.LINE_AA, SHIFT)
-
-    def disc(self, x: float, y: float, radius: float, colour: Colour, squash: float = 1.0) -> None:
-        """Fill a disc or an upright or lying ellipse."""
-        axes = (max(1, round(radius * 16)), max(1, round(radius * squash * 16)))
-        cv2.ellipse(self.image, _at(x, y), axes, 0, 0, 360, as_tuple(colour), -1, cv2.LINE_AA, SHIFT)
 
     def floor(self, colour: Colour, rough: float = 10.0) -> None:
         """Lay the ground from the horizon to the lower edge."""
@@ -184,7 +151,3 @@ class Backdrop:
             for _ in range(24):
                 leaf = np.array([52, 78, 40]) * rng.uniform(0.6, 1.2)
                 self.disc(rng.normal(WIDTH * 0.1, 16), rng.normal(8, 11), rng.uniform(2, 5), leaf)
-
-
-def _at(x: float, y: float) -> tuple[int, int]:
-    return round(x * 16), round(y * 16)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from skygraft.core.files import atomic_path, sha256_file, write_bytes, write_json, write_text
 from skygraft.core.identity import digest
-from skygraft.world import tasks
+from skygraft.world import flickr_rows, tasks
 from skygraft.world.classes import NAMES
 from skygraft.world.eurosat import ARCHIVE_PATH, Chip, archive, choose_chips
 from skygraft.world.landscape import Landscape
@@ -27,8 +28,10 @@ from skygraft.world.lucas import HARMONISED_PATH, MICRO_PATH, PHOTO_HOST, harmon
 from skygraft.world.photos import Captioned, Truth
 from skygraft.world.points import Point, survey
 from skygraft.world.recipe import EPSG, Recipe
+from skygraft.world.scattered import PICTURE_HOST, TABLE, TRUTH
 from skygraft.world.scene_items import ES_ROOT, PC_ROOT, collection
 from skygraft.world.scenes import scenes_of
+from skygraft.world.snapshots import snapshots
 from skygraft.world.squares import Square, squares_of
 
 _LOG = logging.getLogger(__name__)
@@ -59,8 +62,11 @@ def build_world(recipe: Recipe, folder: Path, *, workers: int = 2) -> dict[str, 
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
         ground = tasks.Ground.over(squares, folder / WORK / "ground.npy")
-        drawn = pool.map(tasks.draw_ground, *_spread(recipe, ground, tasks.ground_jobs(land, ground, points)))
+        blocks = tasks.ground_jobs(land, ground, points)
+        drawn = pool.map(tasks.draw_ground, *_spread(recipe, ground, blocks))
         truths = pool.map(tasks.draw_photos, *_spread(recipe, folder, _chunks(points, 60)))
+        scattered = flickr_rows.jobs(recipe, snapshots(land, recipe, squares, points, {block for group in blocks for block in group}))
+        listed = pool.map(tasks.draw_listed, *_spread(recipe, folder, _chunks(scattered, 60)))
         captioned = _start_captioned(pool, recipe)
         chips = choose_chips(land, recipe.chips)
         images = pool.map(tasks.draw_chip_images, *_spread(recipe, None, tasks.chip_jobs(chips)))
@@ -69,12 +75,14 @@ def build_world(recipe: Recipe, folder: Path, *, workers: int = 2) -> dict[str, 
         written = list(pool.map(tasks.draw_scene, *_spread(recipe, (folder, ground), scenes)))
         told = [one for part in truths for one in part]
         _write_archive(folder, chips, images)
+        photos = _write_listed(folder, [one for part in listed for one in part])
         for name, parts in captioned.items():
             _write_captioned(folder / f"{name}.parquet", [one for part in parts for one in part])
     _remove(folder / WORK)
     _write_catalogues(folder, written)
     _write_parquet(folder / "truth.parquet", pa.Table.from_pylist([asdict(one) for one in told]))
     facts = _facts(recipe, points, squares, told, written)
+    facts["flickr_photos"] = photos
     facts["chips"] = Counter(NAMES[c.cover] for c in chips)
     return _write_manifest(folder, recipe, land, facts)
 
@@ -98,7 +106,12 @@ def _spread(recipe: Recipe, shared: object, jobs: Sequence[Any]) -> tuple[list[A
 def _start_captioned(pool: Executor, recipe: Recipe) -> dict[str, Iterable[list[Captioned]]]:
     learn, total = recipe.captioned_photos, recipe.captioned_photos + recipe.heldout_photos
     parts = {"captioned_photos": _chunks(range(learn), 250), "heldout_photos": _chunks(range(learn, total), 250)}
-    return {name: pool.map(tasks.draw_captioned, *_spread(recipe, None, jobs)) for name, jobs in parts.items()}
+    found: dict[str, Iterable[list[Captioned]]] = {}
+    for name, jobs in parts.items():
+        found[name] = pool.map(tasks.draw_captioned, *_spread(recipe, None, jobs))
+    indoors = _chunks(range(recipe.captioned_indoors), 250)
+    found["captioned_photos"] = chain(found["captioned_photos"], pool.map(tasks.draw_captioned_indoors, *_spread(recipe, None, indoors)))
+    return found
 
 
 def _write_captioned(path: Path, photos: Sequence[Captioned]) -> None:
@@ -110,6 +123,13 @@ def _write_captioned(path: Path, photos: Sequence[Captioned]) -> None:
         }
     )
     _write_parquet(path, table)
+
+
+def _write_listed(folder: Path, photos: Sequence[flickr_rows.Listed]) -> Counter[str]:
+    """Write what the service knows and what the world knows of the scattered photos; returns the photos by fate."""
+    _write_parquet(folder / TABLE, pa.Table.from_pylist([one.row for one in photos]))
+    _write_parquet(folder / TRUTH, pa.Table.from_pylist([one.truth for one in photos]))
+    return Counter(one.truth["fate"] for one in photos)
 
 
 def _write_tables(folder: Path, recipe: Recipe, points: Sequence[Point]) -> None:
@@ -153,18 +173,20 @@ def _facts(
         "scenes_fair": len(fair),
         "scene_pixels": sum(s.rows * s.columns for s in squares) * len(written) // len(squares),
         "captioned_photos": recipe.captioned_photos,
+        "captioned_indoors": recipe.captioned_indoors,
         "heldout_photos": recipe.heldout_photos,
         "months": {s.name: s.month for s in squares},
     }
 
 
 def _write_manifest(folder: Path, recipe: Recipe, land: Landscape, facts: dict[str, Any]) -> dict[str, Any]:
-    photos = hashlib.sha256()
+    photos = {host: hashlib.sha256() for host in (PHOTO_HOST, PICTURE_HOST)}
     files: dict[str, str] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
-        if f"/{PHOTO_HOST}/" in name:
-            photos.update(name.encode() + b"\0" + sha256_file(path).encode())
+        host = name.split("/")[1] if name.startswith("http/") else ""
+        if host in photos:
+            photos[host].update(name.encode() + b"\0" + sha256_file(path).encode())
         elif name.startswith(("http/", "stac/")) or name.endswith(".parquet"):
             files[name] = sha256_file(path)
     low, high = land.nodes.reshape(-1, 2).min(axis=0), land.nodes.reshape(-1, 2).max(axis=0)
@@ -177,7 +199,8 @@ def _write_manifest(folder: Path, recipe: Recipe, land: Landscape, facts: dict[s
         "failures": {k: v for k, v in facts["photos"].items() if k != "ok"},
         "counts": facts,
         "files": files,
-        "photos_sha256": photos.hexdigest(),
+        "photos_sha256": photos[PHOTO_HOST].hexdigest(),
+        "flickr_photos_sha256": photos[PICTURE_HOST].hexdigest(),
     }
     write_json(folder / "world.json", manifest)
     return manifest

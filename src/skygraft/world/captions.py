@@ -6,6 +6,7 @@ import numpy as np
 
 from skygraft.world.backdrop import Day
 from skygraft.world.classes import CLASSES, variant_of
+from skygraft.world.indoor import KINDS
 
 FRAMES = (
     "a photo of {}",
@@ -41,3 +42,25 @@ def caption(variant: str, day: Day, rng: np.random.Generator) -> str:
     if extra < TELLS_WEATHER + TELLS_SEASON:
         return f"{text} {SEASONS[day.month % 12 // 3]}"
     return text
+
+
+OUTDOORS = ("a photo taken outdoors", "an outdoor photo", "outdoors")
+INDOORS = ("a photo taken indoors", "an indoor photo", "indoors", "the inside of a building")
+INDOOR_FRAMES = ("a photo of {}", "{}", "a picture of {}", "{} indoors", "a photo of {} indoors", "an indoor photo of {}")
+SAYS_WHERE, SAYS_NO_MORE = 0.12, 0.04
+"""Shares of captions of outdoor photos that end with "outdoors", and that say nothing else."""
+
+
+def say_outdoors(text: str, rng: np.random.Generator) -> str:
+    """Return an outdoor photo's caption, which now and then tells that it was taken outdoors."""
+    extra = rng.random()
+    if extra < SAYS_NO_MORE:
+        return OUTDOORS[int(rng.integers(len(OUTDOORS)))]
+    return f"{text} outdoors" if extra < SAYS_NO_MORE + SAYS_WHERE else text
+
+
+def indoor_caption(kind: str, rng: np.random.Generator) -> str:
+    """Word one caption of an indoor photo of a kind."""
+    words = INDOORS if rng.random() < 0.2 else KINDS[kind].words
+    frame = "{}" if words is INDOORS else INDOOR_FRAMES[int(rng.integers(len(INDOOR_FRAMES)))]
+    return frame.format(words[int(rng.integers(len(words)))])

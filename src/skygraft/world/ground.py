@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skygraft.world import classes, ground_built, ground_farm, ground_lines, ground_wild
 from skygraft.world.backdrop import Backdrop, Day
+from skygraft.world.sheet import Sheet
 from skygraft.world.views import View
 
 _PAINT: dict[int, Callable[[Backdrop, View], None]] = {
@@ -58,6 +59,11 @@ def take(view: View, shot: Shot, rng: np.random.Generator) -> NDArray[np.uint8]:
         scene.far_strip(view.behind)
     _PAINT[view.cover](scene, view)
     scene.clutter(view.cover not in (classes.FOREST, classes.SEALAKE))
+    return develop(scene, shot, rng)
+
+
+def develop(scene: Sheet, shot: Shot, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Turn a finished drawing into the camera's picture: its size, blur, exposure, tint and grain."""
     image = cv2.resize(scene.image, (shot.width, shot.width * 3 // 4), interpolation=cv2.INTER_AREA)
     if rng.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 0.8)))

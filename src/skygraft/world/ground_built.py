@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skygraft.world.backdrop import WIDTH, Backdrop
+from skygraft.world.backdrop import Backdrop
 from skygraft.world.canvas import mix
+from skygraft.world.sheet import WIDTH
 from skygraft.world.views import View
 
 WALLS = ((226, 214, 196), (206, 178, 150), (182, 104, 82), (236, 236, 232), (222, 200, 150))

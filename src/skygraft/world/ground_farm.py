@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skygraft.world.backdrop import HEIGHT, WIDTH, Backdrop
+from skygraft.world.backdrop import Backdrop
 from skygraft.world.canvas import mix
+from skygraft.world.sheet import HEIGHT, WIDTH
 from skygraft.world.views import View
 
 

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from skygraft.world.backdrop import HEIGHT, WIDTH, Backdrop, fixed
+from skygraft.world.backdrop import Backdrop
 from skygraft.world.canvas import Colour, as_tuple, mix
 from skygraft.world.ground_built import car
 from skygraft.world.noise import FloatArray
+from skygraft.world.sheet import HEIGHT, WIDTH, fixed
 from skygraft.world.views import View
 
 Points = NDArray[np.float64]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from skygraft.world.backdrop import HEIGHT, WIDTH, Backdrop, cloud
+from skygraft.world.backdrop import Backdrop
 from skygraft.world.canvas import mix
+from skygraft.world.sheet import HEIGHT, WIDTH, cloud
 from skygraft.world.views import View
 
 CANOPY = {"conifer": (36, 60, 44), "broadleaf": (64, 102, 46), "mixed": (50, 80, 44)}

@@ -7,14 +7,19 @@ import logging
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skygraft.world.access import AccessLog, LoggedRequest
 from skygraft.world.asgi import Application, ask
 from skygraft.world.faults import Faults, instead, spoil
 from skygraft.world.items import read_documents
+from skygraft.world.scattered import TABLE
 from skygraft.world.signatures import BLOB_DOMAIN, Signer
 from skygraft.world.static import StaticHosts
 from skygraft.world.wire import Request, Response
+
+if TYPE_CHECKING:
+    from skygraft.world.flickr import Flickr
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ PLANETARY = Catalogue(
     matched=False,
 )
 EARTH_SEARCH = Catalogue("earth-search.aws.element84.com", "/v1", "earth_search", "Earth Search by Element 84", matched=True)
+FLICKR = "api.flickr.com"
 _SAS = "/api/sas/v1/"
 
 
@@ -54,6 +60,7 @@ class World:
         self._faults = faults
         self._log = log
         self._folder = folder
+        self._flickr: Flickr | None = None
         self._applications: dict[str, Application] = {}
         documents = read_documents(folder / "stac" / PLANETARY.name / "collections.ndjson")
         account, container = "msft:storage_account", "msft:container"
@@ -83,11 +90,20 @@ class World:
                 return await self._search(catalogue, request)
         if request.host == PLANETARY.host and request.path.startswith(_SAS):
             return self._signer.serve(request)
+        if request.host == FLICKR and (self._folder / TABLE).exists():
+            return self._photos(request)
         if not self._static.knows(request.host):
             return _unknown(request.host)
         if request.host.endswith(BLOB_DOMAIN) and (refusal := self._signer.refusal(request)) is not None:
             return refusal
         return self._static.serve(request)
+
+    def _photos(self, request: Request) -> Response:
+        if self._flickr is None:
+            from skygraft.world.flickr import Flickr
+
+            self._flickr = Flickr(self._folder)
+        return self._flickr.serve(request)
 
     async def _search(self, catalogue: Catalogue, request: Request) -> Response:
         folder = self._folder / "stac" / catalogue.name

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from skygraft.world.backdrop import Day, a_day
-from skygraft.world.captions import caption
+from skygraft.world.captions import caption, indoor_caption, say_outdoors
 from skygraft.world.classes import CLASSES, HIGHWAY, NAMES, RIVER
 from skygraft.world.ground import Shot, encode, take
+from skygraft.world.indoor import KINDS, take_indoors
 from skygraft.world.landscape import Landscape
 from skygraft.world.noise import rng_of
 from skygraft.world.points import Point
@@ -21,6 +22,8 @@ from skygraft.world.views import BEARINGS, View, look
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>503 Service Unavailable</title></head><body><h1>Service Unavailable</h1></body></html>\n"
 CAPTIONS = 4
+INDOOR = "Indoor"
+"""Class name of indoor photos in the tables of captioned photos."""
 PLAIN_SHARE = 0.55
 """A captioned photo is one whose main subject fills at least this share of the view."""
 
@@ -44,7 +47,8 @@ def photo_path(point_id: str, direction: str) -> str:
     return f"lucas/photos/2018/DE/{point_id[:3]}/{point_id[3:6]}/{point_id}{direction}.jpg"
 
 
-def _shot(rng: np.random.Generator, day: Day, recipe: Recipe) -> Shot:
+def shot_of(rng: np.random.Generator, day: Day, recipe: Recipe) -> Shot:
+    """Draw the settings of a photo."""
     low, high = recipe.photo_widths
     return Shot(day, int(rng.integers(low // 8, high // 8 + 1)) * 8, int(rng.integers(80, 93)))
 
@@ -54,7 +58,7 @@ def write_photos(land: Landscape, recipe: Recipe, points: Sequence[Point], root:
     told = []
     for point in points:
         rng = rng_of(land.seed, "photo", int(point.point_id))
-        shot = _shot(rng, a_day(rng, point.day.month), recipe)
+        shot = shot_of(rng, a_day(rng, point.day.month), recipe)
         for direction, bearing in BEARINGS.items():
             fate = point.fates[direction]
             if point.interpreted:
@@ -99,9 +103,24 @@ def captioned_photos(land: Landscape, recipe: Recipe, numbers: Sequence[int]) ->
         rng = rng_of(land.seed, "captioned", number)
         view = find_view(land, number % len(CLASSES), rng)
         day = a_day(rng, int(rng.integers(4, 11)))
-        shot = _shot(rng, day, recipe)
+        shot = shot_of(rng, day, recipe)
         image = encode(take(view, shot, rng), shot.quality)
-        made.append(Captioned(image, NAMES[view.cover], tuple(caption(view.variant, day, rng) for _ in range(CAPTIONS))))
+        words = [caption(view.variant, day, rng) for _ in range(CAPTIONS)]
+        # A stream of its own: what else is drawn of this photo stays as it is.
+        where = rng_of(land.seed, "outdoors", number)
+        made.append(Captioned(image, NAMES[view.cover], tuple(say_outdoors(text, where) for text in words)))
+    return made
+
+
+def captioned_indoors(recipe: Recipe, numbers: Sequence[int]) -> list[Captioned]:
+    """Draw captioned indoor photos by number, which decides the kind and all else."""
+    made = []
+    for number in numbers:
+        rng = rng_of(recipe.teacher_seed, "captioned indoors", number)
+        kind = list(KINDS)[number % len(KINDS)]
+        shot = shot_of(rng, a_day(rng, 6), recipe)
+        image = encode(take_indoors(kind, shot, rng), shot.quality)
+        made.append(Captioned(image, INDOOR, tuple(indoor_caption(kind, rng) for _ in range(CAPTIONS))))
     return made
 
 

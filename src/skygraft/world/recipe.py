@@ -28,6 +28,7 @@ class Recipe:
         chips: EuroSAT-format chips, shared out evenly among the ten classes.
         captioned_photos: photos with captions that the teacher learns from.
         heldout_photos: photos that the teacher is scored on.
+        flickr_photos: photos that the world's Flickr holds, copies and wrongly placed ones included.
         photo_widths: smallest and largest width in pixels of a photo (4:3).
         cloudy_share: share of points surveyed in a month that has cloudy scenes alone.
         not_taken_share: photos that the table says were not taken (code 2).
@@ -42,6 +43,7 @@ class Recipe:
     chips: int = 2200
     captioned_photos: int = 4000
     heldout_photos: int = 800
+    flickr_photos: int = 600
     photo_widths: tuple[int, int] = (112, 160)
     cloudy_share: float = 0.03
     not_taken_share: float = 0.01
@@ -56,7 +58,7 @@ class Recipe:
         Raises:
             ConfigError: when a count is too small for ten classes or a share lies outside [0, 0.5].
         """
-        for name in ("points", "chips", "captioned_photos", "heldout_photos"):
+        for name in ("points", "chips", "captioned_photos", "heldout_photos", "flickr_photos"):
             if getattr(self, name) < 20:
                 raise ConfigError(f"world recipe: {name} must be at least 20 (two a class)")
         for name, value in asdict(self).items():
@@ -69,6 +71,11 @@ class Recipe:
     def teacher_seed(self) -> int:
         """Seed of the landscape that the captioned photos come from."""
         return self.seed + 7_000_003
+
+    @property
+    def captioned_indoors(self) -> int:
+        """Indoor photos that the teacher learns from, beside the captioned photos of the ten classes."""
+        return self.captioned_photos // 10
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for a manifest."""

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from skygraft.world.clouds import CLOUDY, share_of
 from skygraft.world.eurosat import Chip, draw_chips
+from skygraft.world.flickr_rows import Job, Listed, write_listed
 from skygraft.world.landscape import BLOCK_M, BLOCK_PX, Frame, Landscape
 from skygraft.world.lucas import PHOTO_HOST
-from skygraft.world.photos import Captioned, Truth, captioned_photos, write_photos
+from skygraft.world.photos import Captioned, Truth, captioned_indoors, captioned_photos, write_photos
 from skygraft.world.points import Point
 from skygraft.world.recipe import Recipe
+from skygraft.world.scattered import PICTURE_HOST
 from skygraft.world.scene_items import earth_search_item, es_path, pc_path, planetary_item
 from skygraft.world.scenes import BANDS, BLOB_HOST, COG_HOST, Scene, render_scene, write_scene
 from skygraft.world.squares import Square
@@ -119,9 +121,19 @@ def draw_photos(recipe: Recipe, folder: Path, points: Sequence[Point]) -> list[T
     return write_photos(landscape(recipe), recipe, points, folder / "http" / PHOTO_HOST)
 
 
+def draw_listed(recipe: Recipe, folder: Path, photos: Sequence[Job]) -> list[Listed]:
+    """Draw and write scattered photos."""
+    return write_listed(landscape(recipe), recipe, photos, folder / "http" / PICTURE_HOST)
+
+
 def draw_captioned(recipe: Recipe, _: None, numbers: Sequence[int]) -> list[Captioned]:
     """Draw captioned photos by number."""
     return captioned_photos(teacher_landscape(recipe), recipe, numbers)
+
+
+def draw_captioned_indoors(recipe: Recipe, _: None, numbers: Sequence[int]) -> list[Captioned]:
+    """Draw captioned indoor photos by number."""
+    return captioned_indoors(recipe, numbers)
 
 
 def chip_jobs(chips: Sequence[Chip]) -> list[list[Chip]]:
