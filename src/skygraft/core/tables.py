@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,16 +66,38 @@ def write_table(spec: TableSpec, table: pa.Table, path: Path, *, meta: Mapping[s
     Raises:
         CorruptDataError: The table does not follow ``spec``.
     """
-    table = conform(spec, table, str(path))
+    write_parts(spec, [conform(spec, table, str(path))], path, meta=meta)
+
+
+def write_parts(spec: TableSpec, parts: Iterable[pa.Table], path: Path, *, meta: Mapping[str, str] | None = None) -> int:
+    """Writes a table that is too large for memory, part by part; else as :func:`write_table`.
+
+    Args:
+        spec: What each part must look like.
+        parts: The rows, drawn one after the other; where parts end is seen in the bytes.
+        path: Where to.
+        meta: What the file says about itself.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        CorruptDataError: A part does not follow ``spec``.
+    """
     facts = {"table": spec.name, "schema_version": str(spec.version), "skygraft_version": __version__, **(meta or {})}
     metadata = {f"{_PREFIX}{name}": value for name, value in facts.items()}
     if spec.geometry is not None:
         metadata["geo"] = geo_metadata(spec.geometry)
-    table = table.replace_schema_metadata(metadata)
-    with atomic_path(path, validate=_readable) as temporary, pq.ParquetWriter(temporary, table.schema, compression="zstd") as writer:
-        for start, stop in _row_groups(table):
-            # How rows lie in memory decides where pages end: each group is laid out anew, so that equal rows give equal bytes.
-            writer.write_table(table.slice(start, stop - start).combine_chunks(), row_group_size=stop - start)
+    schema = spec.schema().with_metadata(metadata)
+    rows = 0
+    with atomic_path(path, validate=_readable) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for part in parts:
+            table = conform(spec, part, str(path)).replace_schema_metadata(metadata)
+            rows += table.num_rows
+            for start, stop in _row_groups(table):
+                # How rows lie in memory decides where pages end: each group is laid out anew, so that equal rows give equal bytes.
+                writer.write_table(table.slice(start, stop - start).combine_chunks(), row_group_size=stop - start)
+    return rows
 
 
 def read_table(spec: TableSpec, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
