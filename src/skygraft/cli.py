@@ -83,6 +83,51 @@ def ingest_lucas(photos: Annotated[str, typer.Option(help="Name of the photo sou
 
 
 @app.command(rich_help_panel=GROUND)
+def ingest_flickr(photos: Annotated[str, typer.Option(help="Name of the photo source.")], configfile: ConfigFile = None) -> None:
+    """Search Flickr for an area's photos, into a table of photos; an interrupted search goes on. Needs FLICKR_API_KEY.
+
+    Example: `skygraft ingest-flickr --photos flickr`
+    """
+    _stage("ingest_flickr", configfile, photos=photos)
+
+
+@app.command(rich_help_panel=GROUND)
+def ingest_commons(photos: Annotated[str, typer.Option(help="Name of the photo source.")], configfile: ConfigFile = None) -> None:
+    """Ask Wikimedia Commons for an area's photos, into a table of photos; an interrupted search goes on.
+
+    Example: `skygraft ingest-commons --photos commons`
+    """
+    _stage("ingest_commons", configfile, photos=photos)
+
+
+@app.command(rich_help_panel=GROUND)
+def ingest_mapillary(photos: Annotated[str, typer.Option(help="Name of the photo source.")], configfile: ConfigFile = None) -> None:
+    """Ask Mapillary for an area's photos, into a table of photos; an interrupted search goes on. Needs MAPILLARY_TOKEN.
+
+    Example: `skygraft ingest-mapillary --photos mapillary`
+    """
+    _stage("ingest_mapillary", configfile, photos=photos)
+
+
+@app.command(rich_help_panel=GROUND)
+def ingest_inaturalist(photos: Annotated[str, typer.Option(help="Name of the photo source.")], configfile: ConfigFile = None) -> None:
+    """Ask iNaturalist for an area's photos, into a table of photos; an interrupted search goes on.
+
+    Example: `skygraft ingest-inaturalist --photos inaturalist`
+    """
+    _stage("ingest_inaturalist", configfile, photos=photos)
+
+
+@app.command(rich_help_panel=GROUND)
+def ingest_table(photos: Annotated[str, typer.Option(help="Name of the photo source.")], configfile: ConfigFile = None) -> None:
+    """Read a table of your own (CSV, Parquet, GeoPackage) into a table of photos.
+
+    Example: `skygraft ingest-table --photos own`
+    """
+    _stage("ingest_table", configfile, photos=photos)
+
+
+@app.command(rich_help_panel=GROUND)
 def fetch_photos(
     photos: Annotated[str, typer.Option(help="Name of the photo source.")], shard: Shard = None, configfile: ConfigFile = None
 ) -> None:

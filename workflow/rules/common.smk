@@ -18,6 +18,8 @@ settings, layout = flow.config, flow.layout
 
 # A job's `net=1` limits nothing without a total; `--resources net=3` overrides it.
 workflow.global_resources.setdefault("net", settings.net_jobs)
+# Flickr counts calls by key: two searches at once would ask twice as much of it.
+workflow.global_resources.setdefault("flickr_key", 1)
 
 
 wildcard_constraints:
@@ -38,6 +40,10 @@ if settings.fetch_locally:
 
     localrules:
         ingest_lucas,
+        ingest_flickr,
+        ingest_commons,
+        ingest_mapillary,
+        ingest_inaturalist,
         fetch_photos,
         search_scenes,
         fetch_tiles,

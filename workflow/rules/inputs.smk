@@ -15,6 +15,17 @@ def world_files():
     return [layout.world_manifest] if settings.world is not None else []
 
 
+def area_of_source(wildcards):
+    """The file of the area that a photo source is searched in, where it has one."""
+    area = settings.photos[wildcards.photos].area
+    return [] if area.file is None else [area.file]
+
+
+def table_of_source(wildcards):
+    """The table of the user's own that a photo source is."""
+    return [settings.photos[wildcards.photos].file]
+
+
 def embedding_targets():
     """The embeddings that runs and filters ask for."""
     return [shard for encoder, photos in settings.wanted_embeddings() for shard in layout.embedding_shards(encoder, photos)]

@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 from skygraft.core.errors import CorruptDataError, ItemError, PermanentItemError, Reason, TransientError
 from skygraft.core.fetching import Fetched, fetch_many
 from skygraft.core.files import explained
-from skygraft.core.http import HttpClient, Request, Response
+from skygraft.core.http import HttpClient, Request, Response, Trace
 from skygraft.core.identity import digest
 from skygraft.core.journal import Journal
 from skygraft.core.progress import progress
 from skygraft.core.schemas import PHOTO_SHARD
 from skygraft.core.shards import Item, ShardName, ShardStore, Summary, shard_of
 from skygraft.core.tables import read_table
+from skygraft.ground.access import LOCAL, Access, read_local
 from skygraft.ground.images import MAX_PIXELS, ImageFacts, inspect
 
 _LOG = logging.getLogger(__name__)
@@ -76,7 +77,9 @@ def items_by_shard(photos: pa.Table, total: int, moved: tuple[str, str] = ("", "
     return shards
 
 
-def fetch_shard(store: ShardStore, items: Sequence[Item[str]], client: HttpClient, journal: Path, terms: Terms) -> Summary:
+def fetch_shard(
+    store: ShardStore, items: Sequence[Item[str]], client: HttpClient, journal: Path, terms: Terms, access: Access | None = None
+) -> Summary:
     """Fetches what a shard lacks, and publishes it.
 
     A photo that is had, or will never be, is written down as soon as it is known. One that failed for a passing reason is written down
@@ -88,6 +91,7 @@ def fetch_shard(store: ShardStore, items: Sequence[Item[str]], client: HttpClien
         client: Makes the requests.
         journal: File of attempts and times.
         terms: How.
+        access: What it takes to come from addresses to pictures; none: the addresses are the pictures'.
 
     Raises:
         EndpointError: The photo service is dead, or asks for too long a pause.
@@ -97,14 +101,22 @@ def fetch_shard(store: ShardStore, items: Sequence[Item[str]], client: HttpClien
     with explained(store.target), store.open(), Journal(journal) as notes:
         pending = store.pending(items, retry_transient=terms.retry_transient)
         intake = _Intake(store, {item.key: item for item in pending}, notes)
-        requests = (Request(item.payload, item.key) for item in pending)
+        access = access or Access()
+        local = [item for item in pending if item.payload.startswith(LOCAL)]
+        requests = (Request(item.payload, item.key, access.headers) for item in pending if not item.payload.startswith(LOCAL))
+
+        def process(answer: Response) -> Photo:
+            return check(answer if access.follow is None else access.follow(client, answer), terms.max_pixels)
+
         with progress(len(pending), f"photos {store.target.stem}") as advance:
 
             def keep(result: Fetched[Photo]) -> None:
                 intake.keep(result)
                 advance(1)
 
-            fetch_many(client, requests, keep, process=lambda answer: check(answer, terms.max_pixels), concurrency=terms.concurrency)
+            for item in local:
+                keep(_from_this_machine(item, access, client.policy.max_bytes, terms.max_pixels))
+            fetch_many(client, requests, keep, process=process, concurrency=terms.concurrency)
         intake.close()
         return store.finish(items, min_success_rate=terms.min_success_rate)
 
@@ -122,6 +134,15 @@ def check(answer: Response, max_pixels: int) -> Photo:
         if error.reason is Reason.CORRUPT_IMAGE and not answer.measured:
             raise TransientError(f"{error.detail}; its length was not declared", Reason.TRUNCATED) from None
         raise
+
+
+def _from_this_machine(item: Item[str], access: Access, max_bytes: int, max_pixels: int) -> Fetched[Photo]:
+    """A picture of this machine, checked as if it had been fetched."""
+    request, trace = Request(item.payload, item.key), Trace(attempts=1)
+    try:
+        return Fetched(request, check(read_local(item.payload, access, max_bytes), max_pixels), None, trace)
+    except ItemError as error:
+        return Fetched(request, None, error, trace)
 
 
 def rows_of_other_cuts(folder: Path, name: ShardName, pending: Sequence[Item[str]]) -> Iterator[list[Row]]:

@@ -6,16 +6,16 @@ import logging
 from pathlib import Path
 
 from skygraft.config.model import Config, nearest
-from skygraft.config.photos import LucasPhotos, Photos
+from skygraft.config.photos import Photos
 from skygraft.core.errors import ConfigError, SuccessRateError
 from skygraft.core.http import HttpClient
 from skygraft.core.identity import digest
 from skygraft.core.schemas import PHOTO_SHARD, PHOTOS
 from skygraft.core.shards import Item, ShardName, ShardStore
 from skygraft.core.tables import read_table
+from skygraft.ground.access import Access
 from skygraft.ground.download import Terms, fetch_shard, items_by_shard, rows_of_other_cuts
-from skygraft.ground.lucas import PHOTO_SERVICE
-from skygraft.stages import identities
+from skygraft.stages import identities, photo_access
 from skygraft.stages.layout import Layout
 from skygraft.stages.network import http_client
 from skygraft.stages.services import services
@@ -55,15 +55,16 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     section, layout = _section(config, photos), Layout(config)
     identity = identities.photos_identity(config, photos)
     identities.check(layout.photo_shard(photos, 0).parent, identity)
-    moved = (PHOTO_SERVICE, section.photos_url.rstrip("/")) if isinstance(section, LucasPhotos) else ("", "")
-    items = items_by_shard(read_table(PHOTOS, layout.photos(photos), ["photo_id", "url"]), section.shards, moved)
+    access = photo_access.picture_access(config, section)
+    table = read_table(PHOTOS, layout.photos(photos), ["photo_id", "url"])
+    items = items_by_shard(table, section.shards, photo_access.moved(section))
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)
     failures: list[SuccessRateError] = []
-    with services(config), http_client(section.network, config.seed) as client:
+    with services(config), http_client(section.network, config.seed, photo_access.picture_agent(section)) as client:
         for number in shards:
             try:
-                _fetch(config, photos, number, items[number], client, terms)
+                _fetch(config, photos, number, items[number], client, terms, access)
             except SuccessRateError as error:
                 _LOG.error("%s", error)
                 failures.append(error)
@@ -81,7 +82,7 @@ def work_folder(config: Config, photos: str) -> Path:
     return Layout(config).work("fetch_photos", photos, digest(own))
 
 
-def _fetch(config: Config, photos: str, number: int, items: list[Item[str]], client: HttpClient, terms: Terms) -> None:
+def _fetch(config: Config, photos: str, number: int, items: list[Item[str]], client: HttpClient, terms: Terms, access: Access) -> None:
     layout, folder = Layout(config), work_folder(config, photos)
     name = ShardName(number, _section(config, photos).shards)
     target = layout.photo_shard(photos, number)
@@ -90,7 +91,7 @@ def _fetch(config: Config, photos: str, number: int, items: list[Item[str]], cli
     with store.open():
         for rows in rows_of_other_cuts(folder, name, store.pending(items)):
             store.add(rows)
-    summary = fetch_shard(store, items, client, folder / f"{name}.journal.jsonl", terms)
+    summary = fetch_shard(store, items, client, folder / f"{name}.journal.jsonl", terms, access)
     _LOG.info("photos=%s %s", target, summary)
 
 
