@@ -2,12 +2,12 @@
 
 GRAFT (ICLR'24) sorts by a ResNet18 trained on SUN397. The default here asks the CLIP that reads the photos anyway: it compares the
 embedding with sentences on scenes outdoors and indoors, so that neither a second model nor a second pass is needed. Both groups are many
-kinds of scene, and a mean of them looks like none: as in CHiLS (Novack et al., ICML 2023) the photo is classified among the kinds, and
-their probabilities are then summed by group,
+scenes, and a mean of them looks like none: as in CHiLS (Novack et al., ICML 2023) the photo is classified among the scenes, and their
+probabilities are then gathered by group,
 
     P(outdoor) = mean_o exp(s cos(v, t_o)) / (mean_o exp(s cos(v, t_o)) + mean_i exp(s cos(v, t_i))),
 
-with the model's own scale s (exp of its ``logit_scale``) and the mean of unit-length templates for each kind's sentence t.
+with the model's own scale s (exp of its ``logit_scale``) and, for each scene t, the mean of its sentences' unit vectors.
 """
 
 from __future__ import annotations
@@ -34,20 +34,32 @@ _SUFFIX = ".json"
 _Texts = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
+class Group(BaseModel):
+    """Scenes of one side, and templates with ``{}`` for them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    templates: _Texts
+    scenes: _Texts
+
+    def texts(self) -> list[str]:
+        """Every sentence, a scene's together."""
+        return [template.replace("{}", scene) for scene in self.scenes for template in self.templates]
+
+
 class Sentences(BaseModel):
-    """Kinds of scene, outdoors and indoors, and templates with ``{}`` for them."""
+    """What a photo's embedding is compared with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     source: str
-    templates: _Texts
-    outdoor: _Texts
-    indoor: _Texts
+    outdoor: Group
+    indoor: Group
 
-    def texts(self) -> list[str]:
-        """Every sentence: the kinds outdoors, then those indoors, each in all templates."""
-        return [template.replace("{}", kind) for kind in (*self.outdoor, *self.indoor) for template in self.templates]
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that stand for the sentences."""
+        return digest(self.model_dump(mode="json", include={"outdoor", "indoor"}))
 
 
 def load_sentences(section: OutdoorSentences) -> Sentences:
@@ -69,8 +81,8 @@ def load_sentences(section: OutdoorSentences) -> Sentences:
         raise ConfigError(f"outdoor.sentences: there is no {section.sentences!r}; {hint}") from error
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise ConfigError(f"outdoor.sentences: {section.sentences} is no list of sentences: {error}") from error
-    if not all("{}" in template for template in found.templates):
-        raise ConfigError(f"outdoor.sentences: {section.sentences}: a template lacks {{}}, where the kind of scene goes")
+    if not all("{}" in template for template in (*found.outdoor.templates, *found.indoor.templates)):
+        raise ConfigError(f"outdoor.sentences: {section.sentences}: a template lacks {{}}, where the scene goes")
     return found
 
 
@@ -79,7 +91,7 @@ class SentenceScore:
     """The probability of an outdoor picture, from embeddings alone.
 
     Args:
-        outdoor: (O, D) unit-length embeddings of the sentences on scenes outdoors.
+        outdoor: (O, D) unit-length embeddings of scenes outdoors.
         indoor: (I, D) of those indoors.
         scale: What CLIP multiplies a cosine with before its softmax.
         identity: What the scores are made of, beside the encoder.
@@ -105,33 +117,30 @@ class SentenceScore:
 
 
 def sentence_score(sentences: Sentences, encode_text: EncodeText, scale: float) -> SentenceScore:
-    """Encodes the sentences; a kind of scene is the mean of its unit-length templates, made unit length again (CLIP's ensemble).
+    """Encodes the sentences.
 
     Args:
         sentences: The two groups.
         encode_text: Texts to embeddings (N, D) of any length.
         scale: The encoder's own.
     """
-    kinds = len(sentences.outdoor) + len(sentences.indoor)
-    each = _unit(encode_text(sentences.texts())).reshape(kinds, len(sentences.templates), -1)
-    means = _unit(each.mean(axis=1))
-    identity = {"kind": "sentences", "rule": "mean of exponentials by group", "list": sentences.name, "digest": list_digest(sentences)}
-    outdoor = len(sentences.outdoor)
-    return SentenceScore(means[:outdoor], means[outdoor:], scale, identity)
+    identity = {"kind": "sentences", "rule": "mean of exponentials by group", "list": sentences.name, "digest": sentences.digest()}
+    return SentenceScore(_scenes(sentences.outdoor, encode_text), _scenes(sentences.indoor, encode_text), scale, identity)
 
 
-def list_digest(sentences: Sentences) -> str:
-    """Twelve hexadecimal digits that stand for what a list says."""
-    return digest(sentences.model_dump(mode="json", include={"templates", "outdoor", "indoor"}))
+def _scenes(group: Group, encode_text: EncodeText) -> Floats:
+    """A vector a scene: the mean of its unit-length templates, made unit length again (CLIP's prompt ensemble)."""
+    each = _unit(encode_text(group.texts())).reshape(len(group.scenes), len(group.templates), -1)
+    return _unit(each.mean(axis=1))
 
 
 def sentences_identity(section: OutdoorSentences) -> str:
-    """As :func:`list_digest`, of the list that a section names: a list may change under its name.
+    """The digest of the list that a section names: a list may change under its name.
 
     Raises:
         ConfigError: There is no such list.
     """
-    return list_digest(load_sentences(section))
+    return load_sentences(section).digest()
 
 
 def to_meta(identity: dict[str, Any] | None) -> dict[str, str]:
