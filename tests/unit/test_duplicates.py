@@ -14,7 +14,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.training_tables import table
+from tests.rows import table
 
 from skygraft.config.duplicates import Duplicates
 from skygraft.core.errors import CorruptDataError

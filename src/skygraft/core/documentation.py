@@ -22,6 +22,7 @@ def tables_page() -> str:
     specs = (
         schemas.PHOTOS,
         schemas.PHOTO_SHARD,
+        schemas.FORGOTTEN,
         schemas.embeddings_spec(_EXAMPLE_DIMENSION),
         schemas.TILES,
         schemas.PAIRS,

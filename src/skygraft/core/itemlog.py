@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from skygraft.core.files import explained
+from skygraft.core.files import atomic_path, explained
 
 _FRAME = struct.Struct("<QI")
+_Test = Callable[..., pa.BooleanArray]
 
 
 class ItemLog:
@@ -56,11 +58,10 @@ class ItemLog:
         Raises:
             SkygraftError: The disk is full or the like; the log is as it was before.
         """
-        payload = batch.serialize().to_pybytes()
         # No buffer between: what a full disk refused must not be written by a later call.
         descriptor = self._descriptor()
         before = os.fstat(descriptor).st_size
-        rest = memoryview(_FRAME.pack(len(payload), self._checksum(payload)) + payload)
+        rest = memoryview(self._framed(batch))
         with explained(self._path):
             try:
                 while rest:
@@ -73,10 +74,43 @@ class ItemLog:
         """Forgets all rows: they stand elsewhere now."""
         os.ftruncate(self._descriptor(), 0)
 
+    def leave_out(self, column: str, values: pa.Array) -> set[str]:
+        """Writes the log anew without some rows, whole or not at all; to be called outside its with block.
+
+        Args:
+            column: Whose value tells the rows that go.
+            values: The values of those rows.
+
+        Returns:
+            Those that stood in it.
+        """
+        if not self._path.exists():
+            return set()
+        with self:
+            # Opened, it has lost its torn last record, in which such a row may stand.
+            found = {value for batch in self._kept(pc.is_in, column, values) for value in batch.column(column).to_pylist()}
+        if not found:
+            return found
+        with atomic_path(self._path) as temporary, temporary.open("wb") as file:
+            for batch in self._kept(_is_not_in, column, values):
+                file.write(self._framed(batch))
+        return found
+
     def replay(self) -> Iterator[pa.RecordBatch]:
         """The rows in the order they were added, up to the first torn record."""
         for payload in self._payloads():
             yield pa.ipc.read_record_batch(pa.py_buffer(payload), self._schema)
+
+    def _kept(self, test: _Test, column: str, values: pa.Array) -> Iterator[pa.RecordBatch]:
+        """The rows whose ``column`` passes ``test``, without empty batches."""
+        for batch in self.replay():
+            kept = batch.filter(test(batch.column(column), value_set=values))
+            if kept.num_rows:
+                yield kept
+
+    def _framed(self, batch: pa.RecordBatch) -> bytes:
+        payload: bytes = batch.serialize().to_pybytes()
+        return _FRAME.pack(len(payload), self._checksum(payload)) + payload
 
     def _descriptor(self) -> int:
         assert self._file is not None, "the log is used inside its with block"
@@ -103,3 +137,7 @@ class ItemLog:
                 if len(payload) != length or self._checksum(payload) != checksum:
                     return
                 yield payload
+
+
+def _is_not_in(column: pa.Array, *, value_set: pa.Array) -> pa.BooleanArray:
+    return pc.invert(pc.is_in(column, value_set=value_set))

@@ -57,6 +57,14 @@ PHOTO_SHARD = TableSpec(
     made_by="'skygraft fetch-photos'",
 )
 
+FORGOTTEN = TableSpec(
+    "forgotten",
+    1,
+    (Column("photo_id", pa.string(), "of a photo that its owner has taken down: it is never ingested, fetched or planned again"),),
+    key="photo_id",
+    made_by="'skygraft forget'",
+)
+
 TILES = TableSpec(
     "tiles",
     1,

@@ -90,6 +90,11 @@ def shard_of(key: str, total: int) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % total
 
 
+def log_schema(spec: TableSpec) -> pa.Schema:
+    """What the log of a table's rows is kept under: rows of another schema version count as torn."""
+    return spec.schema().with_metadata({"table": spec.name, "version": str(spec.version)})
+
+
 class ShardStore:
     """The rows of one shard, in its work folder.
 
@@ -105,18 +110,30 @@ class ShardStore:
         self.target = target
         self._folder, self._name, self._spec, self._meta = folder, name, spec, dict(meta)
         self._twin = folder / f"{name}.parquet"
-        self._log = ItemLog(folder / f"{name}.log", spec.schema().with_metadata({"table": spec.name, "version": str(spec.version)}))
+        self._log = ItemLog(folder / f"{name}.log", log_schema(spec))
         self._made = 0
+        self._opened = False
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Holds the shard's lock and its log."""
-        with lock(self._folder / f"{self._name}.lock"), self._log:
-            self._made = 0
+        """Holds the shard's lock and its log; opened once more inside, it counts the rows that are made from there on."""
+        self._made = 0
+        if self._opened:
+            yield
+            return
+        with lock(self._folder / f"{self._name}.lock"), self._log, self._marked():
             # Other shards' writers may be at work in the same folders.
             sweep_temporaries(self._twin)
             sweep_temporaries(self.target)
             yield
+
+    @contextlib.contextmanager
+    def _marked(self) -> Iterator[None]:
+        self._opened = True
+        try:
+            yield
+        finally:
+            self._opened = False
 
     def pending(self, items: Sequence[Item[Payload]], *, retry_transient: bool = False) -> list[Item[Payload]]:
         """The items that still need work.
