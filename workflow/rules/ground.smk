@@ -25,6 +25,32 @@ rule ingest_lucas:
         "skygraft ingest-lucas --photos {wildcards.photos} 2> {log}"
 
 
+rule ingest_flickr:
+    input:
+        world_files(),
+        area_of_source,
+    output:
+        layout.photos("{photos}"),
+    log:
+        layout.log("ingest_flickr") / "{photos}.log",
+    benchmark:
+        layout.timing("ingest_flickr") / "{photos}.tsv"
+    wildcard_constraints:
+        photos=flow.photo_sources("flickr"),
+    conda:
+        "../../envs/skygraft.yaml"
+    resources:
+        net=1,
+        flickr_key=1,
+        mem_mb=4000,
+        runtime=2880,
+    params:
+        identity=identity_of("photos", "photos"),
+        version=flow.version("ingest_flickr"),
+    shell:
+        "skygraft ingest-flickr --photos {wildcards.photos} 2> {log}"
+
+
 rule fetch_photos:
     input:
         layout.photos("{photos}"),
