@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from tests.servers import (
@@ -28,6 +29,7 @@ from tests.servers import (
 from skygraft.core.errors import EndpointError, PermanentItemError, QuotaError, Reason, TransientError
 from skygraft.core.http import HostLimits, HttpClient, HttpPolicy, Request, Trace
 from skygraft.core.http_errors import retry_after
+from skygraft.core.public_addresses import is_public
 
 BODY = bytes(range(256)) * 40
 NOW = 1_700_000_000.0
@@ -259,7 +261,7 @@ def test_redirects_are_followed_and_take_no_header_to_another_host() -> None:
             "/nowhere": [status(302, headers={"Location": "http://[broken/"})],
             "/file": [status(302, headers={"Location": "file:///etc/passwd"})],
         }
-        with scripted_server(script) as server, client() as http:
+        with scripted_server(script) as server, client(named=frozenset({"127.0.0.1"})) as http:
             for path in ("/near", "/far"):
                 assert http.get(Request(server.url(path), headers={"X-Key": "planted"})).content == BODY
             with pytest.raises(PermanentItemError, match="redirects"):
@@ -326,3 +328,112 @@ def _serve_one(connection: socket.socket) -> None:
                 pass
             code = b"404 Not Found" if b"missing" in first else b"200 OK"
             connection.sendall(b"HTTP/1.1 " + code + b"\r\nContent-Length: 4\r\n\r\nfine")
+
+
+def test_a_redirect_leads_nowhere_inside_the_own_network() -> None:
+    with scripted_server({"/end": [ok(BODY)]}) as inner:
+        port = inner.base.rpartition(":")[2]
+        places = [inner.url("/end"), *(f"http://{host}:{port}/end" for host in ("localhost", "2130706433", "0x7f.1", "[::1]", "0.0.0.0"))]
+        script = {f"/{n}": [status(code, headers={"Location": place})] for code in (301, 307) for n, place in enumerate(places)}
+        with scripted_server(script) as server, client() as http:
+            for n in range(len(places)):
+                with pytest.raises(PermanentItemError, match="inside the own network") as caught:
+                    http.get(server.url(f"/{n}"))
+                assert caught.value.reason is Reason.BAD_REQUEST
+        assert inner.count() == 0
+
+
+def test_a_host_that_the_configuration_names_may_be_redirected_to_and_its_neighbours_may_not() -> None:
+    with scripted_server({"/end": [ok(BODY)]}) as inner, scripted_server({"/end": [ok(BODY)]}) as other:
+        script = {
+            "/a": [status(302, headers={"Location": inner.url("/end")})],
+            "/b": [status(302, headers={"Location": other.url("/end")})],
+        }
+        with scripted_server(script) as server, client(named=frozenset({inner.base.removeprefix("http://")})) as http:
+            assert http.get(server.url("/a")).content == BODY
+            with pytest.raises(PermanentItemError, match="trusted_hosts"):
+                http.get(server.url("/b"))
+        assert other.count() == 0
+
+
+def test_the_address_that_was_looked_at_is_the_one_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that says a public address first and ours from then on: the second answer is never asked for."""
+    answers: list[str] = []
+
+    def lookup(host: str, *arguments: object, **options: object) -> list[object]:
+        if host != "rebound.test":
+            return real(host, *arguments, **options)
+        # Of the public internet, and nobody's server.
+        answers.append("127.0.0.1" if answers else "192.0.0.9")
+        return real(answers[-1], *arguments, **options)
+
+    real: Callable[..., list[object]] = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with scripted_server({"/end": [ok(BODY)]}) as inner:
+        port = inner.base.rpartition(":")[2]
+        script = {"/a": [status(302, headers={"Location": f"http://rebound.test:{port}/end"})]}
+        with scripted_server(script) as server, client(attempts=1, connect_timeout_s=0.2) as http:
+            with pytest.raises(TransientError):
+                http.get(server.url("/a"))
+            with pytest.raises(PermanentItemError, match="inside the own network"):
+                http.get(server.url("/a"))
+        assert inner.count() == 0
+    assert answers == ["192.0.0.9", "127.0.0.1"]
+
+
+def test_a_connection_that_the_user_asked_for_serves_no_redirect_from_outside() -> None:
+    with scripted_server({"/open": [ok(BODY)], "/end": [ok(BODY)]}) as inner:
+        script = {"/a": [status(302, headers={"Location": inner.url("/end")})]}
+        with scripted_server(script) as server, client() as http:
+            assert http.get(inner.url("/open")).content == BODY
+            with pytest.raises(PermanentItemError, match="inside the own network"):
+                http.get(server.url("/a"))
+        assert inner.count("/end") == 0
+
+
+@pytest.mark.parametrize(
+    "place", ["http://127.0.0.1/x", "http://[::1]/x", "http://2130706433/x", "https://localhost/x", "http://10.1.2.3/x"]
+)
+def test_no_proxy_is_asked_for_the_own_network(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted_server(
+        {"/a": [status(302, headers={"Location": place})], "/b": [status(302, headers={"Location": "/c"})], "/c": [ok(BODY)]}
+    ) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.base)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.base)
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("no_proxy", "")
+        with client() as http:
+            assert http.get("http://photos.test/b").content == BODY
+            before = proxy.count()
+            with pytest.raises(PermanentItemError, match="inside the own network"):
+                http.get("http://photos.test/a")
+        assert proxy.count() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2001:4860:4860::8888", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("172.16.9.9", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1%eth0", False),
+        ("fc00::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::a00:1", False),
+        ("2002:7f00:1::1", False),
+        ("no address", False),
+    ],
+)
+def test_what_is_an_address_of_the_public_internet(address: str, public: bool) -> None:
+    assert is_public(address) is public

@@ -19,3 +19,5 @@ class Network(Section):
     backoff_s: float = Field(1.0, ge=0, description="wait after the first failed try; doubles each time")
     max_bytes: int = Field(64 << 20, ge=1, description="largest answer that is read")
     dead_after: int = Field(20, ge=1, description="connection failures in a row after which a host is taken for dead")
+    max_pause_s: float = Field(300.0, ge=0, description="longest pause that a host may ask for; a longer one ends the work")
+    trusted_hosts: tuple[str, ...] = Field((), description="hosts of the own network (name, or name:port) that a redirect may lead to")

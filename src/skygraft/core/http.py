@@ -10,22 +10,24 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from http.cookiejar import DefaultCookiePolicy
+from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
-import requests
 import urllib3
+from urllib3.util import make_headers, parse_url
 
 from skygraft.core.errors import Reason
-from skygraft.core.http_adapter import TimedAdapter, time_left
+from skygraft.core.host_gate import HostGate, Turn
+from skygraft.core.host_slots import HostSlots
 from skygraft.core.http_errors import Problem, problem_of_exception, problem_of_status, public_url
+from skygraft.core.http_lines import HttpLine, time_left
 from skygraft.core.http_types import HttpPolicy, Request, Response, Sink, Trace
-from skygraft.core.limits import Clock, HostGate, HostLimits, Stopped, SystemClock
+from skygraft.core.limits import Clock, HostLimits, Stopped, SystemClock
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 17
 _REDIRECTS = 5
+_MOVED = (301, 302, 303, 307, 308)
 _FOR_ANY_HOST = {"accept", "range", "if-range"}
 _LOG = logging.getLogger(__name__)
 
@@ -46,6 +48,17 @@ class _Memory:
         self.chunks.append(chunk)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """One request on the wire: where, with which headers, for how many bytes, until when, and whether hosts of the own network count."""
+
+    url: str
+    headers: Mapping[str, str]
+    max_bytes: int
+    until: float
+    public: bool
+
+
 class HttpClient:
     """Makes requests under one policy; safe between threads; close it, or use it in a ``with`` block.
 
@@ -60,7 +73,7 @@ class HttpClient:
         self.stop = threading.Event()
         self._gates: dict[str, HostGate] = {}
         self._lock = threading.Lock()
-        self._session = _session(self.policy)
+        self._headers = {"User-Agent": self.policy.user_agent, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
         # At DEBUG urllib3 logs each request with its query, which may hold a key.
         for name in ("urllib3.connectionpool", "urllib3.connection"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -74,7 +87,9 @@ class HttpClient:
     def close(self) -> None:
         """Ends every wait and gives the connections back."""
         self.stop.set()
-        self._session.close()
+        with self._lock:
+            for gate in self._gates.values():
+                gate.close()
 
     def get(self, request: Request | str, trace: Trace | None = None) -> Response:
         """Gets one URL, whole.
@@ -147,76 +162,90 @@ class HttpClient:
         with self._lock:
             if host not in self._gates:
                 limits = self.policy.hosts.get(host, self.policy.host)
-                self._gates[host] = HostGate(host, limits, self.clock, self.stop)
+                slots = None if self.policy.slots is None else HostSlots(self.policy.slots, host, limits.concurrency)
+                self._gates[host] = HostGate(host, limits, self.clock, self.stop, slots)
             return self._gates[host]
 
     def _try(self, request: Request, sink: Sink, trace: Trace) -> Problem | None:
         """One try with its redirects; what went wrong, or nothing."""
         url, headers = request.url, dict(request.headers)
-        for _ in range(_REDIRECTS + 1):
+        for redirects in range(_REDIRECTS + 1):
             if not _usable(url):
                 return Problem(Reason.BAD_REQUEST, "not an http address", answered=True)
             gate = self.gate(url)
-            with gate.slot():
+            with gate.slot() as turn:
                 started = self.clock.monotonic()
                 left = max(0.001, (request.deadline_s or self.policy.deadline_s) - trace.seconds)
-                outcome = self._ask(url, headers, sink, request.max_bytes or self.policy.max_bytes, started + left)
+                asked = _Asked(url, headers, request.max_bytes or self.policy.max_bytes, started + left, public=redirects > 0)
+                outcome = self._ask(asked, turn, sink)
                 trace.seconds += self.clock.monotonic() - started
+                _tell(gate, turn, outcome)
             if not isinstance(outcome, str):
-                if outcome is None or outcome.answered:
-                    gate.answered()
                 return outcome
-            gate.answered()
             if not (_usable(outcome) and _host(outcome) == _host(url)):
                 headers = {name: value for name, value in headers.items() if name.lower() in _FOR_ANY_HOST}
             url = outcome
         return Problem(Reason.BAD_REQUEST, f"more than {_REDIRECTS} redirects", answered=True)
 
-    def _ask(self, url: str, headers: dict[str, str], sink: Sink, max_bytes: int, until: float) -> Problem | str | None:
+    def _ask(self, asked: _Asked, turn: Turn, sink: Sink) -> Problem | str | None:
         """One request on the wire: nothing when the sink has the whole body, the next URL, or the problem."""
-        left = until - self.clock.monotonic()
-        timeout = (min(self.policy.connect_timeout_s, left), min(self.policy.read_timeout_s, left))
+        left = asked.until - self.clock.monotonic()
+        line = turn.line if isinstance(turn.line, HttpLine) else HttpLine()
+        turn.line = line
         try:
-            with (
-                time_left(left),
-                closing(self._session.get(url, headers=headers, stream=True, timeout=timeout, allow_redirects=False)) as answer,
-            ):
-                if answer.is_redirect:
-                    return _next(url, answer.headers["Location"])
-                if not (answer.status_code == 200 or (answer.status_code == 206 and "Range" in headers)):
-                    body = self._start_of(answer, until)
-                    return problem_of_status(answer.status_code, answer.headers, body, self.clock.wall())
-                return self._receive(answer, sink, max_bytes, until)
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            with time_left(left):
+                return self._exchange(asked, line, sink, left)
+        except urllib3.exceptions.HTTPError as error:
+            line.close()
             return problem_of_exception(error)
 
-    def _start_of(self, answer: requests.Response, until: float) -> bytes:
+    def _exchange(self, asked: _Asked, line: HttpLine, sink: Sink, left: float) -> Problem | str | None:
+        url = parse_url(asked.url)
+        headers = {**self._headers, **(make_headers(basic_auth=unquote(url.auth)) if url.auth else {}), **asked.headers}
+        port = url.port or (443 if url.scheme == "https" else 80)
+        public = asked.public and not self.policy.names((url.host or "").strip("[]"), port)
+        timeout = (min(self.policy.connect_timeout_s, left), min(self.policy.read_timeout_s, left))
+        answer = line.ask(url, headers, timeout, public=public)
+        try:
+            if answer.status in _MOVED and answer.headers.get("Location"):
+                self._start_of(answer, asked.until)
+                return _next(asked.url, answer.headers["Location"])
+            if not (answer.status == 200 or (answer.status == 206 and "Range" in asked.headers)):
+                body = self._start_of(answer, asked.until)
+                return problem_of_status(answer.status, answer.headers, body, self.clock.wall())
+            return self._receive(answer, sink, asked.max_bytes, asked.until)
+        finally:
+            # What was read to its end keeps its connection.
+            answer.close()
+            answer.release_conn()
+
+    def _start_of(self, answer: urllib3.BaseHTTPResponse, until: float) -> bytes:
         """The start of an error's body; read to its end where it is short, so that the connection can be used again."""
         body = b""
-        for chunk in _chunks(answer.raw):
+        for chunk in _chunks(answer):
             body += chunk
             if len(body) >= _CHUNK or self.clock.monotonic() >= until:
                 break
         return body
 
-    def _receive(self, answer: requests.Response, sink: Sink, max_bytes: int, until: float) -> Problem | None:
+    def _receive(self, answer: urllib3.BaseHTTPResponse, sink: Sink, max_bytes: int, until: float) -> Problem | None:
         length = answer.headers.get("Content-Length", "")
         declared = int(length) if length.isdecimal() else None
         chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
         if declared is not None and declared > max_bytes:
             return _too_large(max_bytes)
-        refused = sink.begin(answer.status_code, answer.headers, declared is not None or chunked)
+        refused = sink.begin(answer.status, answer.headers, declared is not None or chunked)
         if refused is not None:
             return refused
         total = 0
-        for chunk in _chunks(answer.raw):
+        for chunk in _chunks(answer):
             total += len(chunk)
             if total > max_bytes:
                 return _too_large(max_bytes)
             sink.write(chunk)
             if self.clock.monotonic() >= until:
                 return Problem(Reason.TIMEOUT, "the body was not whole within the deadline", answered=True)
-        received = answer.raw.tell()
+        received = answer.tell()
         if declared is not None and received < declared:
             return Problem(Reason.TRUNCATED, f"the body ended after {received} of {declared} bytes", answered=True)
         return None
@@ -229,6 +258,16 @@ def _chunks(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
+
+
+def _tell(gate: HostGate, turn: Turn, outcome: Problem | str | None) -> None:
+    """Lets the gate know what the host made of a request."""
+    if not isinstance(outcome, Problem):
+        gate.answered(well=True)
+    elif outcome.answered:
+        gate.answered()
+        if outcome.overloaded:
+            gate.overloaded(turn)
 
 
 def _too_large(limit: int) -> Problem:
@@ -253,26 +292,6 @@ def _usable(url: str) -> bool:
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2].lower()
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None: redirects are followed by the client, within the limits of the host they lead to."""
-        return None
-
-
-def _session(policy: HttpPolicy) -> requests.Session:
-    session = _Session()
-    session.headers = requests.structures.CaseInsensitiveDict(
-        {"User-Agent": policy.user_agent, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
-    )
-    # Cookies would make an answer depend on what was asked before.
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    widest = max([policy.host.concurrency, *(limits.concurrency for limits in policy.hosts.values())])
-    adapter = TimedAdapter(pool_connections=32, pool_maxsize=widest, max_retries=0)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
 
 
 __all__ = ["HostLimits", "HttpClient", "HttpPolicy", "Request", "Response", "Sink", "Stopped", "Trace"]

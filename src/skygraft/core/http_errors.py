@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import http.client
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +14,7 @@ import requests
 import urllib3
 
 from skygraft.core.errors import ItemError, PermanentItemError, QuotaError, Reason, TransientError
+from skygraft.core.public_addresses import PrivateAddressError
 
 _BUSY = re.compile(rb"ServerBusy|Egress is over|over the account limit|quota exceeded|rate limit", re.IGNORECASE)
 # Of photos and tiles it is `skygraft retry-failed` that asks again, and their stages say so; this is for whoever waits for the one answer.
@@ -39,6 +41,7 @@ class Problem:
         retry_after: Seconds the host asks to wait, if it does.
         answered: Whether the host answered anything.
         connected: Whether a connection stood.
+        overloaded: Whether the host says that it is asked for too much, or has too much to do.
     """
 
     reason: Reason
@@ -46,6 +49,7 @@ class Problem:
     retry_after: float | None = None
     answered: bool = False
     connected: bool = True
+    overloaded: bool = False
 
     @property
     def for_everybody(self) -> bool:
@@ -84,11 +88,11 @@ def problem_of_status(status: int, headers: Mapping[str, str], body: bytes, now:
     wait = retry_after(headers.get("Retry-After"), now if believed is None else believed)
     what = f"HTTP {status} {http.client.responses.get(status, '')}".rstrip()
     if status == 429 or (status == 503 and (wait is not None or _BUSY.search(body))):
-        return Problem(Reason.THROTTLED, f"{what}, the service is over its limit", wait, answered=True)
+        return Problem(Reason.THROTTLED, f"{what}, the service is over its limit", wait, answered=True, overloaded=True)
     if status in (408, 425):
         return Problem(Reason.TIMEOUT, what, wait, answered=True)
     if status >= 500:
-        return Problem(Reason.SERVER_ERROR, what, wait, answered=True)
+        return Problem(Reason.SERVER_ERROR, what, wait, answered=True, overloaded=status == 503)
     kinds = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.NOT_FOUND, 410: Reason.NOT_FOUND}
     return Problem(kinds.get(status, Reason.BAD_REQUEST), what, answered=True)
 
@@ -116,7 +120,11 @@ def _timestamp(value: str | None) -> float | None:
 def problem_of_exception(error: Exception) -> Problem:
     """Reads what requests and urllib3 raise; their text is not passed on, since it holds the whole URL."""
     causes = _causes(error)
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)):
+    if _any(causes, PrivateAddressError):
+        what = "a redirect to an address inside the own network, of a host that the configuration does not name (network.trusted_hosts)"
+        return Problem(Reason.BAD_REQUEST, what, answered=True)
+    bad = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
+    if isinstance(error, (*bad, urllib3.exceptions.LocationValueError, UnicodeError, http.client.InvalidURL)):
         return Problem(Reason.BAD_REQUEST, "not an http address", answered=True)
     if _any(causes, requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
         return Problem(Reason.CONNECTION, "the proxy gave no connection", connected=False)
@@ -126,7 +134,7 @@ def problem_of_exception(error: Exception) -> Problem:
         return Problem(Reason.CONNECTION, "connection refused or no route", connected=False)
     if _any(causes, requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError):
         return Problem(Reason.TIMEOUT, "no connection within the connect timeout", connected=False)
-    if _any(causes, requests.exceptions.SSLError, urllib3.exceptions.SSLError):
+    if _any(causes, requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError):
         return Problem(Reason.CONNECTION, "no trusted TLS connection (certificate or protocol)", connected=False)
     if _any(causes, requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError):
         return Problem(Reason.TIMEOUT, "no bytes within the read timeout")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from skygraft.core.http_errors import Problem, public_url
@@ -26,6 +27,8 @@ class HttpPolicy:
         seed: Of the jitter, which shortens a back-off by up to half.
         host: Limits toward each host.
         hosts: Limits toward single hosts, by name.
+        slots: A folder in which all processes share out each host's connections, or none: each has its own.
+        named: Hosts (``name`` or ``name:port``) that redirects may lead to wherever they are.
         user_agent: Whom the services see.
     """
 
@@ -39,7 +42,13 @@ class HttpPolicy:
     seed: int = 0
     host: HostLimits = field(default_factory=HostLimits)
     hosts: Mapping[str, HostLimits] = field(default_factory=dict)
+    slots: Path | None = None
+    named: frozenset[str] = frozenset()
     user_agent: str = f"skygraft/{__version__}"
+
+    def names(self, host: str, port: int) -> bool:
+        """Whether a host is one of those that redirects may lead to wherever they are."""
+        return host in self.named or f"{host}:{port}" in self.named
 
 
 @dataclass(frozen=True)

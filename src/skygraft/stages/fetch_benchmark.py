@@ -16,7 +16,7 @@ from skygraft.evaluation.benchmarks.eurosat import EuroSatArchive
 from skygraft.evaluation.protocol import FileSplit, load_protocol
 from skygraft.stages.identities import benchmark_identity
 from skygraft.stages.layout import Layout
-from skygraft.stages.network import http_client
+from skygraft.stages.network import http_client, named_hosts
 from skygraft.stages.services import services
 
 _LOG = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def _fetch(config: Config, benchmark: str, file: str) -> None:
     twin = layout.work("fetch_benchmark", digest(benchmark_identity(config, benchmark)), file)
     target = layout.benchmark_file(benchmark, file)
     check = _archive_check(config, section) if file == section.file else Check(_split_digests(config, file))
-    with services(config), http_client(section.network, config.seed) as client:
+    with services(config), http_client(section.network, config.seed, named=named_hosts(config)) as client:
         download(_source(config, section, file), twin, client=client, check=check)
     publish(twin, target)
     _LOG.info("benchmark=%s file=%s bytes=%d", benchmark, target, target.stat().st_size)

@@ -15,9 +15,10 @@ from skygraft.core.shards import Item, ShardName, ShardStore
 from skygraft.core.tables import read_table
 from skygraft.ground.access import Access
 from skygraft.ground.download import Terms, fetch_shard, items_by_shard, rows_of_other_cuts
+from skygraft.ground.forgotten import read_forgotten
 from skygraft.stages import identities, photo_access
-from skygraft.stages.layout import Layout
-from skygraft.stages.network import http_client
+from skygraft.stages.layout import FORGOTTEN, Layout
+from skygraft.stages.network import http_client, named_hosts
 from skygraft.stages.services import services
 
 _LOG = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)
     failures: list[SuccessRateError] = []
-    with services(config), http_client(section.network, config.seed, photo_access.picture_agent(section)) as client:
+    agent, named = photo_access.picture_agent(section), named_hosts(config)
+    with services(config), http_client(section.network, config.seed, agent, named=named) as client:
         for number in shards:
             try:
                 _fetch(config, photos, number, items[number], client, terms, access)
@@ -89,9 +91,12 @@ def _fetch(config: Config, photos: str, number: int, items: list[Item[str]], cli
     meta = identities.meta(config, identities.photos_identity(config, photos))
     store = ShardStore(folder, name, PHOTO_SHARD, target, meta)
     with store.open():
+        # Read while the shard is held: what is forgotten later is taken out of it by whoever forgets.
+        gone = read_forgotten(FORGOTTEN)
+        items = [item for item in items if item.key not in gone]
         for rows in rows_of_other_cuts(folder, name, store.pending(items)):
             store.add(rows)
-    summary = fetch_shard(store, items, client, folder / f"{name}.journal.jsonl", terms, access)
+        summary = fetch_shard(store, items, client, folder / f"{name}.journal.jsonl", terms, access)
     _LOG.info("photos=%s %s", target, summary)
 
 

@@ -29,7 +29,7 @@ from skygraft.imagery.sentinel2 import Scene
 from skygraft.imagery.sources import source_of
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
-from skygraft.stages.network import http_client
+from skygraft.stages.network import http_client, named_hosts
 from skygraft.stages.services import services
 
 _LOG = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def fetch(config: Config, imagery: str, shards: Sequence[int], *, retry_transien
     scenes = read_table(SCENES, layout.scenes(imagery))
     identities.claim(layout.scenes(imagery).parent, identity)
     failures: list[SuccessRateError] = []
-    with services(config), http_client(section.network, config.seed) as client:
+    with services(config), http_client(section.network, config.seed, named=named_hosts(config)) as client:
         for number in shards:
             items = _items(tiles.filter(pc.equal(tiles.column("shard"), number)), scenes, section)
             try:

@@ -10,13 +10,11 @@ from skygraft.config.photos import LucasPhotos
 from skygraft.core.downloads import Check, download, mirror_source
 from skygraft.core.errors import ConfigError, CorruptDataError
 from skygraft.core.identity import digest
-from skygraft.core.schemas import PHOTOS
-from skygraft.core.tables import write_table
 from skygraft.ground.lucas import Selection, photos_table
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
-from skygraft.stages.network import http_client
-from skygraft.stages.photo_sources import source_section
+from skygraft.stages.network import http_client, named_hosts
+from skygraft.stages.photo_sources import publish_table, source_section
 from skygraft.stages.services import services
 
 DATASET = "lucas"
@@ -60,9 +58,8 @@ def run(config: Config, *, photos: str) -> None:
             f"{path} has no photo that photos.{photos} asks for: years {list(section.years)}, directions {list(section.directions)}, "
             f"max_obs_dist_m {section.max_obs_dist_m}, in_situ_only {section.in_situ_only}. Loosen one of them."
         )
-    identities.claim(layout.photo_shard(photos, 0).parent, identity)
-    write_table(PHOTOS, table, layout.photos(photos), meta=identities.meta(config, identity))
-    _LOG.info("photos=%s rows=%d", layout.photos(photos), table.num_rows)
+    rows = publish_table(config, photos, [table])
+    _LOG.info("photos=%s rows=%d", layout.photos(photos), rows)
 
 
 def _table(config: Config, photos: str) -> Path:
@@ -73,7 +70,8 @@ def _table(config: Config, photos: str) -> Path:
     section = _section(config, photos)
     origin = digest({"source": source, "world": identities.world_identity(config)})
     target = Layout(config).work("ingest_lucas", photos, origin) / section.file
-    with services(config), http_client(section.network.model_copy(update={"max_bytes": 1 << 40}), config.seed) as client:
+    network = section.network.model_copy(update={"max_bytes": 1 << 40})
+    with services(config), http_client(network, config.seed, named=named_hosts(config)) as client:
         download(source, target, client=client, check=Check(validate=_require_table))
     return target
 

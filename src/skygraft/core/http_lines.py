@@ -1,0 +1,217 @@
+"""Connections, one to a line: every read ends at a deadline, and one that a redirect asked for stays on the public internet.
+
+A socket's timeout bounds the wait for the next byte, not for the last one: a server that drips its headers would otherwise hold a thread
+for ever. Here each read waits for what is left of the request's time at most.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import certifi
+import requests.utils
+import urllib3
+from urllib3.util import connection as connecting
+from urllib3.util import create_urllib3_context, make_headers
+from urllib3.util.url import Url
+
+from skygraft.core.public_addresses import PrivateAddressError, is_public, may_be_public
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_CURRENT = threading.local()
+
+
+@contextmanager
+def time_left(seconds: float) -> Iterator[None]:
+    """Bounds all reads of the requests that this thread makes in the block, together."""
+    _CURRENT.until = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        _CURRENT.until = None
+
+
+class _TimedReads(io.RawIOBase):
+    """A socket's bytes, until the deadline of the request that opened them."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw, self._sock = raw, sock
+        self._patience = sock.gettimeout()
+        self._until: float | None = getattr(_CURRENT, "until", None)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        if self._until is not None:
+            left = self._until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the deadline has passed")
+            self._sock.settimeout(left if self._patience is None else min(self._patience, left))
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_TimedReads(self.fp.detach(), sock))
+
+
+class _HttpConnection(urllib3.connection.HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _HttpsConnection(urllib3.connection.HTTPSConnection):
+    response_class = _TimedResponse
+
+
+def _public_socket(connection: urllib3.connection.HTTPConnection) -> socket.socket:
+    """Connects to one of the host's public addresses: the one that was looked at, so that a second answer of its DNS gains nothing."""
+    host = connection._dns_host
+    try:
+        found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)]
+    except socket.gaierror as error:
+        raise urllib3.exceptions.NameResolutionError(host, connection, error) from error
+    except UnicodeError as error:
+        raise urllib3.exceptions.LocationParseError(host) from error
+    address = next((one for one in found if is_public(one)), None)
+    if address is None:
+        raise PrivateAddressError(host)
+    try:
+        return connecting.create_connection((address, connection.port or 0), connection.timeout, None, connection.socket_options)
+    except TimeoutError as error:
+        raise urllib3.exceptions.ConnectTimeoutError(connection, "no connection in time") from error
+    except OSError as error:
+        raise urllib3.exceptions.NewConnectionError(connection, "no connection") from error
+
+
+class _PublicHttpConnection(_HttpConnection):
+    def _new_conn(self) -> socket.socket:
+        return _public_socket(self)
+
+
+class _PublicHttpsConnection(_HttpsConnection):
+    def _new_conn(self) -> socket.socket:
+        return _public_socket(self)
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+class _PublicHttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PublicHttpConnection
+
+
+class _PublicHttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _PublicHttpsConnection
+
+
+_POOLS = {False: {"http": _HttpPool, "https": _HttpsPool}, True: {"http": _PublicHttpPool, "https": _PublicHttpsPool}}
+
+
+class HttpLine:
+    """One connection, to one host at a time: opened when it is needed, and again where the server has closed it."""
+
+    def __init__(self) -> None:
+        self._pool: urllib3.HTTPConnectionPool | None = None
+        self._leads: tuple[str | None, str | None, int | None, bool] | None = None
+        self._forwards = False
+
+    def ask(self, url: Url, headers: Mapping[str, str], timeout: tuple[float, float], *, public: bool) -> urllib3.BaseHTTPResponse:
+        """Sends a GET and receives the answer's head.
+
+        Args:
+            url: Where.
+            headers: Sent along.
+            timeout: Seconds until a connection stands, and between two arrivals of bytes.
+            public: Whether a host inside the own network is refused.
+
+        Raises:
+            PrivateAddressError: The host is one.
+            urllib3.exceptions.HTTPError: There is no answer.
+        """
+        pool = self._connected(url, public)
+        target = url.url if self._forwards else url.request_uri
+        return pool.urlopen(
+            "GET",
+            target,
+            headers=headers,
+            timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def close(self) -> None:
+        """Hangs up."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = self._leads = None
+
+    def _connected(self, url: Url, public: bool) -> urllib3.HTTPConnectionPool:
+        leads = (url.scheme, url.host, url.port, public)
+        if self._pool is None or leads != self._leads:
+            self.close()
+            proxy = _proxy(f"{url.scheme}://{url.netloc}/")
+            # Behind a proxy it is the proxy that finds the address; it is asked for none that names the own network.
+            if proxy is not None and public and not may_be_public(url.host or ""):
+                raise PrivateAddressError(url.host or "")
+            manager = _manager(proxy, _bundle() if url.scheme == "https" else None)
+            manager.pool_classes_by_scheme = _POOLS[public and proxy is None]
+            self._forwards = proxy is not None and url.scheme == "http"
+            self._pool, self._leads = manager.connection_from_host(url.host, url.port, url.scheme or "http"), leads
+        return self._pool
+
+
+def _manager(proxy: str | None, bundle: str | None) -> urllib3.PoolManager:
+    options: dict[str, Any] = {"num_pools": 1, "maxsize": 1}
+    if bundle is not None:
+        options["ssl_context"] = _trust(bundle)
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    user, password = requests.utils.get_auth_from_url(proxy)
+    return urllib3.ProxyManager(proxy, proxy_headers=make_headers(proxy_basic_auth=f"{user}:{password}") if user else None, **options)
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for an address."""
+    named = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    return named if named is None or "://" in named else f"http://{named}"
+
+
+def _bundle() -> str:
+    """The certificates to trust, as requests finds them."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+
+
+@lru_cache(maxsize=8)
+def _trust(bundle: str) -> ssl.SSLContext:
+    """A context for all connections: to read hundreds of certificates takes longer than a request."""
+    context = create_urllib3_context()
+    context.load_verify_locations(cafile=None if os.path.isdir(bundle) else bundle, capath=bundle if os.path.isdir(bundle) else None)  # noqa: PTH112
+    return context
