@@ -18,7 +18,7 @@ from skygraft.ground.download import Terms, fetch_shard, items_by_shard, rows_of
 from skygraft.ground.forgotten import read_forgotten
 from skygraft.stages import identities, photo_access
 from skygraft.stages.layout import FORGOTTEN, Layout
-from skygraft.stages.network import http_client, named_hosts
+from skygraft.stages.network import http_client
 from skygraft.stages.services import services
 
 _LOG = logging.getLogger(__name__)
@@ -62,8 +62,7 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)
     failures: list[SuccessRateError] = []
-    agent, named = photo_access.picture_agent(section), named_hosts(config)
-    with services(config), http_client(section.network, config.seed, agent, named=named) as client:
+    with services(config), http_client(section.network, config.seed, photo_access.picture_agent(section)) as client:
         for number in shards:
             try:
                 _fetch(config, photos, number, items[number], client, terms, access)

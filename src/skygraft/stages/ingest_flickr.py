@@ -12,8 +12,6 @@ from skygraft.config.model import Config
 from skygraft.core.errors import ConfigError
 from skygraft.core.files import sha256_file
 from skygraft.core.identity import digest
-from skygraft.core.schemas import PHOTOS
-from skygraft.core.tables import write_parts
 from skygraft.ground.areas import Region, region
 from skygraft.ground.flickr import FlickrClient, Wish
 from skygraft.ground.flickr_answers import KEY, KEY_PAGE
@@ -25,7 +23,7 @@ from skygraft.ground.flickr_table import Sieve, Terms, sorted_rows
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
 from skygraft.stages.network import http_client
-from skygraft.stages.photo_sources import source_section
+from skygraft.stages.photo_sources import publish_table, source_section
 from skygraft.stages.services import services
 
 # The embedded world asks for a key, and takes any.
@@ -49,8 +47,7 @@ def run(config: Config, *, photos: str) -> None:
     """
     layout, section = Layout(config), _section(config, photos)
     identity = identities.photos_identity(config, photos)
-    data_folder = layout.photo_shard(photos, 0).parent
-    identities.check(data_folder, identity)
+    identities.check(layout.photo_shard(photos, 0).parent, identity)
     here = region(section.area)
     terms = Terms(here, section.licences, section.accuracy, section.one_a_minute)
     crawl, sieve = _crawl(section, here), Sieve(terms)
@@ -66,10 +63,9 @@ def run(config: Config, *, photos: str) -> None:
                 f"Flickr has no photo that photos.{photos} asks for: {_asked(section)}; {_left_out(sieve)}. Loosen one of them, "
                 f"or delete {folder} to ask the service anew."
             )
-        identities.claim(data_folder, identity)
         pages = (page.rows for _, page in journal.pages())
         parts = sorted_rows(pages, chosen, terms, licences, folder / "scratch")
-        rows = write_parts(PHOTOS, parts, layout.photos(photos), meta=identities.meta(config, identity))
+        rows = publish_table(config, photos, parts)
     outcome = crawl.outcome
     _LOG.info("photos=%s rows=%d calls=%d kept=%d", layout.photos(photos), rows, calls.made, calls.kept)
     _LOG.info("parts=%d splits=%d journal_bytes=%d", outcome.parts, outcome.splits, journal.path.stat().st_size)

@@ -13,7 +13,7 @@ from skygraft.core.identity import digest
 from skygraft.ground.lucas import Selection, photos_table
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
-from skygraft.stages.network import http_client, named_hosts
+from skygraft.stages.network import http_client
 from skygraft.stages.photo_sources import publish_table, source_section
 from skygraft.stages.services import services
 
@@ -70,8 +70,7 @@ def _table(config: Config, photos: str) -> Path:
     section = _section(config, photos)
     origin = digest({"source": source, "world": identities.world_identity(config)})
     target = Layout(config).work("ingest_lucas", photos, origin) / section.file
-    network = section.network.model_copy(update={"max_bytes": 1 << 40})
-    with services(config), http_client(network, config.seed, named=named_hosts(config)) as client:
+    with services(config), http_client(section.network.model_copy(update={"max_bytes": 1 << 40}), config.seed) as client:
         download(source, target, client=client, check=Check(validate=_require_table))
     return target
 

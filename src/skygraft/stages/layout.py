@@ -14,7 +14,14 @@ from skygraft.config.outdoor import OutdoorCheckpoint, OutdoorSentences
 from skygraft.core.shards import ShardName
 
 EMBEDDED = "embedded"
+# Who takes a photo down means every copy of it: one list for all configurations.
+FORGOTTEN = Path("data", "forgotten.parquet")
 MODEL_FILES = ("open_clip_config.json", "open_clip_model.safetensors", "skygraft.json")
+
+
+def table_lock(table: Path) -> Path:
+    """Held by whoever writes a table that no shard has: the stage that makes it, and 'forget' which takes rows out of it."""
+    return Path("work", "tables", f"{'-'.join(table.with_suffix('').parts)}.lock")
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,13 @@ from skygraft.core.errors import ConfigError
 from skygraft.core.files import sha256_file
 from skygraft.core.http import HttpClient
 from skygraft.core.identity import digest
-from skygraft.core.schemas import PHOTOS
-from skygraft.core.tables import write_table
 from skygraft.ground.areas import Region, region
 from skygraft.ground.page_log import PageLog
 from skygraft.ground.photo_rows import merged
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
 from skygraft.stages.network import http_client
+from skygraft.stages.photo_sources import publish_table
 from skygraft.stages.services import services
 
 _NOT_ASKED = ("shards", "max_pixels")
@@ -69,10 +68,8 @@ def write_photos(config: Config, photos: str, table: pa.Table) -> None:
     Raises:
         ConfigError: The data folder has another identity.
     """
-    layout, identity = Layout(config), identities.photos_identity(config, photos)
-    identities.claim(layout.photo_shard(photos, 0).parent, identity)
-    write_table(PHOTOS, table, layout.photos(photos), meta=identities.meta(config, identity))
-    _LOG.info("photos=%s rows=%d", layout.photos(photos), table.num_rows)
+    rows = publish_table(config, photos, [table])
+    _LOG.info("photos=%s rows=%d", Layout(config).photos(photos), rows)
 
 
 def _answers(config: Config, photos: str, area: Area) -> Path:
