@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -28,10 +29,11 @@ from skygraft.config.outdoor import OutdoorSentences
 from skygraft.core.errors import ConfigError, CorruptDataError, Reason
 from skygraft.core.schemas import PAIRS, PHOTOS, TILES, embeddings_spec
 from skygraft.core.tables import read_meta, read_table, write_table
-from skygraft.embeddings.scores import read_scores
+from skygraft.embeddings.scores import read_outdoor_scores
 from skygraft.encoders.library import open_clip
 from skygraft.encoders.outdoor import Sentences, load_sentences, sentence_score
 from skygraft.ground.outdoor import keep_outdoor
+from skygraft.report.outdoor import outdoor_section
 from skygraft.stages import embed_photos, plan_tiles
 from skygraft.stages.layout import Layout
 
@@ -177,7 +179,7 @@ def test_other_sentences_score_anew_without_encoding(folder: Path, caplog: pytes
         shutil.rmtree(target.parent)
         with caplog.at_level(logging.INFO, logger="skygraft"):
             embed_photos.run(config, encoder="tiny", photos="lucas")
-        read_scores([target, Path("kept.parquet")])
+        read_outdoor_scores([target, Path("kept.parquet")])
     assert re.search(r"encoded=(\d+)", caplog.text)[1] == "0"  # type: ignore[index]
     second = scores_of(config)
     assert [second[name] for name in IDS] == pytest.approx([1 - float(first[name] or 0) for name in IDS], abs=1e-6)
@@ -234,6 +236,38 @@ def test_a_filter_that_leaves_nothing_says_so(folder: Path) -> None:
     embed_photos.run(configured(), encoder="tiny", photos="lucas")
     with pytest.raises(ConfigError, match=r"leaves out all 8 photos \(6 below 1, 2 without a score\).*outdoor: all"):
         plan_tiles.run(configured(encoder="tiny", threshold=1.0), plan="places")
+
+
+def test_the_report_shows_the_closest_calls(folder: Path) -> None:
+    config = configured(encoder="tiny", threshold=0.5)
+    embed_photos.run(config, encoder="tiny", photos="lucas")
+    layout = Layout(config)
+    scores = {name: float(score) for name, score in scores_of(config).items() if score is not None}
+    order = sorted(scores, key=scores.__getitem__)
+    middle = scores[order[3]]
+    photos = read_table(PHOTOS, layout.photos("lucas"), ["photo_id", "licence", "author"])
+    named = photos.set_column(2, "author", pa.array([f"author of {name}" for name in photos.column("photo_id").to_pylist()]))
+    asked = config.plans["places"].outdoor
+    assert asked is not None
+    shards = layout.embedding_shards("tiny", "lucas")
+    other = pa.table({"photo_id": ["of another plan"], "outdoor": pa.array([middle], pa.float32())})
+    given = pa.concat_tables([read_outdoor_scores(shards), other.cast(read_outdoor_scores(shards).schema)])
+    filtered = asked.model_copy(update={"threshold": middle})
+    found = outdoor_section("places", filtered, named, given, lambda _: layout.photo_shard("lucas", 0), 2)
+    assert (found.kept, found.below, found.unscored) == (3, 3, 2)
+    (_, below), (_, above) = found.sides
+    assert [shown.photo_id for shown in below] == [order[2], order[1]]
+    assert [shown.photo_id for shown in above] == [order[3], order[4]]
+    assert [shown.score for shown in above] == [scores[order[3]], scores[order[4]]]
+    assert above[0].terms == f"author of {order[3]}"
+    thumbnail = np.asarray(Image.open(io.BytesIO(base64.b64decode(above[0].uri.split(",")[1]))).resize((4, 4)), float)
+    whole = Image.open(io.BytesIO(picture(IDS.index(order[3])))).crop((4, 0, 44, 40))
+    assert np.abs(thumbnail - np.asarray(whole.resize((4, 4)), float)).mean() < 12
+    # Fewer than asked for on a side are all that there are.
+    alone = outdoor_section(
+        "places", asked.model_copy(update={"threshold": 1.0}), named, given, lambda _: layout.photo_shard("lucas", 0), 9
+    )
+    assert [len(photos) for _, photos in alone.sides] == [6, 0]
 
 
 def test_the_threshold_is_compared_in_the_precision_of_the_column() -> None:

@@ -17,8 +17,9 @@ from skygraft.core.errors import CorruptDataError
 from skygraft.core.schemas import PHOTO_SHARD
 from skygraft.core.tables import write_table
 from skygraft.report.examples import Example, photo_picture, spread, tile_picture
-from skygraft.report.figures import curves_figure, density_figure, kshot_figure, map_figure
+from skygraft.report.figures import curves_figure, density_figure, histogram_figure, kshot_figure, map_figure
 from skygraft.report.history import curves, read_history
+from skygraft.report.outdoor import JudgedPhoto, OutdoorSection
 from skygraft.report.page import Curves, Page, PairsSection, ScoreSection, Source, render
 from skygraft.report.scores import KShotTable, confusions, kshot_table, load_paper, zero_shot_lines
 from skygraft.report.statuses import Failure, Fate, count_fates
@@ -99,12 +100,15 @@ def _page(evil: str) -> Page:
     example = Example(tile, (photo_picture(_picture(200), f"lucas:{evil}", "N"),), f"place {evil}")
     history = {name: np.array([1.0, 2.0]) for name in ("epoch", "train_loss", "val_loss", "learning_rate", "temperature")}
     places = np.linspace(10, 11, 50)
+    sides = ((f"left out {evil}", (JudgedPhoto(tile.uri, evil, 0.499, evil), JudgedPhoto(tile.uri, "b", 0.3, ""))), ("kept", ()))
+    outdoor = OutdoorSection(evil, evil, 0.5, histogram_figure(np.array([0.1, 0.5, 0.9]), 0.5), 2, 1, 3, sides)
     return Page(
         title=f"title {evil}", name=evil, lead=evil, synthetic=f"drawn {evil}", remarks=(evil,), notes=((evil, evil),), scores=(scores,),
         curves=(Curves(evil, evil, curves_figure(history), evil),),
         pairs=(PairsSection(evil, map_figure(places, places, ["train"] * 50), density_figure(places, places), 50, 200, 50),),
         examples=(example,), fates=(Fate("fetch_photos", evil, 3, 2, (Failure("not_found", 1, False, evil),)), Fate("a", "b", 1, 1, ())),
         sources=(Source(evil, evil, evil, evil),), versions={"skygraft": evil}, identities=(("run", evil, "0123"),), settings=evil,
+        outdoor=(outdoor,),
     )  # fmt: skip
 
 
@@ -125,7 +129,7 @@ def test_drawings_hold_no_reference_to_elsewhere() -> None:
     reader = _Reader()
     reader.feed(render(_page("")))
     drawings = [i["src"] for i in reader.images if i["src"].startswith("data:image/svg")]
-    assert len(drawings) == 4
+    assert len(drawings) == 5
     for drawing in drawings:
         root = ElementTree.fromstring(base64.b64decode(drawing.split(",", 1)[1]))
         links = [v for element in root.iter() for k, v in element.attrib.items() if k.endswith("href")]

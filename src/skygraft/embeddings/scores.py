@@ -15,7 +15,7 @@ from skygraft.encoders.identity import EncoderIdentity
 from skygraft.encoders.outdoor import META_KEY
 
 
-def read_scores(paths: Sequence[Path]) -> pa.Table:
+def read_outdoor_scores(paths: Sequence[Path]) -> pa.Table:
     """``photo_id`` and ``outdoor`` of some embedding shards; null where a photo has no score.
 
     Raises:

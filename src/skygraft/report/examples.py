@@ -50,7 +50,7 @@ def tile_picture(row: Mapping[str, object]) -> Picture | None:
     top = 255.0 if rgb.dtype == np.uint8 else _STRETCH
     image = Image.fromarray(np.clip(rgb.astype(np.float32) / top * 255, 0, 255).astype(np.uint8))
     image = image.resize((_TILE_SIDE, _TILE_SIDE), Image.Resampling.NEAREST if image.width < _TILE_SIDE else Image.Resampling.LANCZOS)
-    return Picture(_jpeg(image), f"satellite tile {row['tile_id']}", str(row["tile_id"]))
+    return Picture(jpeg_uri(image), f"satellite tile {row['tile_id']}", str(row["tile_id"]))
 
 
 def photo_picture(data: bytes, photo_id: str, direction: str | None) -> Picture:
@@ -59,7 +59,7 @@ def photo_picture(data: bytes, photo_id: str, direction: str | None) -> Picture:
         upright = ImageOps.exif_transpose(image).convert("RGB")
         small = ImageOps.fit(upright, (_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
     towards = {"N": "north", "E": "east", "S": "south", "W": "west", "P": "the point"}.get(direction or "", "no known direction")
-    return Picture(_jpeg(small), f"ground photo {photo_id}, looking to {towards}", direction or "photo")
+    return Picture(jpeg_uri(small), f"ground photo {photo_id}, looking to {towards}", direction or "photo")
 
 
 def spread(groups: Mapping[str, Sequence[str]], count: int) -> list[str]:
@@ -79,7 +79,8 @@ def _sequence(value: object) -> Sequence[object]:
     return list(value)
 
 
-def _jpeg(image: Image.Image) -> str:
+def jpeg_uri(image: Image.Image) -> str:
+    """A picture as a data URI, so that the page needs no other file."""
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=82, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

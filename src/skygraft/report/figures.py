@@ -89,6 +89,24 @@ def curves_figure(history: Mapping[str, Floats]) -> str:
         return _uri(figure)
 
 
+def histogram_figure(scores: Floats, threshold: float) -> str:
+    """How probabilities of an outdoor picture (n,) lie, and the threshold between what is left out and what is kept."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(8.6, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        edges = [i / 50 for i in range(51)]
+        for chosen, label, colour in (
+            (scores[scores < threshold], "left out", _COLOURS[1]),
+            (scores[scores >= threshold], "kept", _COLOURS[0]),
+        ):
+            axes.hist(chosen, bins=edges, color=colour, label=f"{label} ({len(chosen):,})", linewidth=0)
+        axes.axvline(threshold, color="#1f2328", linewidth=1.4, linestyle="--", label=f"threshold {threshold:g}")
+        axes.set(xlabel="probability of an outdoor picture", ylabel="photos", xlim=(0, 1))
+        axes.grid(visible=False, axis="x")
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        return _uri(figure)
+
+
 def map_figure(longitude: Floats, latitude: Floats, splits: Sequence[str]) -> str:
     """Where the tiles are, by split.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from skygraft.report.examples import Example
+from skygraft.report.outdoor import OutdoorSection
 from skygraft.report.scores import Confusion, KShotTable, ZeroShotLine
 from skygraft.report.statuses import Fate
 
@@ -73,6 +74,7 @@ class Page:
     versions: Mapping[str, str]
     identities: Sequence[tuple[str, str, str]]
     settings: str
+    outdoor: tuple[OutdoorSection, ...] = ()
 
 
 def render(page: Page) -> str:

@@ -9,13 +9,16 @@ import pyarrow as pa
 
 from skygraft.config.model import Config, nearest
 from skygraft.core.errors import ConfigError
+from skygraft.core.files import lock
 from skygraft.core.schemas import PAIRS, PHOTOS, TILES
 from skygraft.core.tables import read_table, write_table
-from skygraft.embeddings.scores import read_scores
+from skygraft.embeddings.scores import read_outdoor_scores
 from skygraft.ground import plan as planning
+from skygraft.ground.duplicates import copies, read_marks
+from skygraft.ground.forgotten import read_forgotten, without
 from skygraft.ground.outdoor import keep_outdoor
 from skygraft.stages import identities
-from skygraft.stages.layout import Layout
+from skygraft.stages.layout import FORGOTTEN, Layout, table_lock
 
 _LOG = logging.getLogger(__name__)
 _COLUMNS = ["photo_id", "location_id", "year", "captured_at", "geometry"]
@@ -37,13 +40,15 @@ def run(config: Config, *, plan: str) -> None:
     layout, section = Layout(config), config.plans[plan]
     identity = identities.plan_identity(config, plan)
     identities.check(layout.tiles(plan).parent, identity)
-    photos = pa.concat_tables([read_table(PHOTOS, layout.photos(name), _COLUMNS) for name in section.photos])
-    photos, said_of_filter = _sifted(layout, plan, photos)
-    tiles, pairs = planning.plan_tiles(photos, section, config.seed)
-    identities.claim(layout.tiles(plan).parent, identity)
-    meta = identities.meta(config, identity) | said_of_filter
-    write_table(PAIRS, pairs, layout.pairs(plan), meta=meta)
-    write_table(TILES, tiles, layout.tiles(plan), meta=meta)
+    with lock(table_lock(layout.pairs(plan))):
+        photos = pa.concat_tables([read_table(PHOTOS, layout.photos(name), _COLUMNS) for name in section.photos])
+        photos, said_of_filter = _sifted(layout, plan, without(photos, read_forgotten(FORGOTTEN)))
+        photos, said_of_copies = _without_copies(layout, plan, photos)
+        tiles, pairs = planning.plan_tiles(photos, section, config.seed)
+        identities.claim(layout.tiles(plan).parent, identity)
+        meta = identities.meta(config, identity) | said_of_filter | said_of_copies
+        write_table(PAIRS, pairs, layout.pairs(plan), meta=meta)
+        write_table(TILES, tiles, layout.tiles(plan), meta=meta)
     splits = Counter(tiles.column("split").to_pylist())
     said = ", ".join(f"{name} {count}" for name, count in sorted(splits.items()))
     _LOG.info("tiles=%s rows=%d pairs=%d splits: %s", layout.tiles(plan), tiles.num_rows, pairs.num_rows, said)
@@ -55,7 +60,7 @@ def _sifted(layout: Layout, plan: str, photos: pa.Table) -> tuple[pa.Table, dict
     if section.outdoor is None:
         return photos, {}
     shards = [shard for name in section.photos for shard in layout.embedding_shards(section.outdoor.encoder, name)]
-    sifted = keep_outdoor(photos, read_scores(shards), section.outdoor.threshold)
+    sifted = keep_outdoor(photos, read_outdoor_scores(shards), section.outdoor.threshold)
     _LOG.info(
         "outdoor filter of plan %s: kept=%d below=%d unscored=%d threshold=%g",
         *(plan, sifted.photos.num_rows, sifted.below, sifted.unscored, section.outdoor.threshold),
@@ -66,3 +71,14 @@ def _sifted(layout: Layout, plan: str, photos: pa.Table) -> tuple[pa.Table, dict
             f"{sifted.unscored} without a score): lower the threshold, or set outdoor: all."
         )
     return sifted.photos, sifted.to_meta(section.outdoor)
+
+
+def _without_copies(layout: Layout, plan: str, photos: pa.Table) -> tuple[pa.Table, dict[str, str]]:
+    """The photos that are no copies, and what the tables say of those that are; all of them where the plan keeps copies."""
+    rule = layout.config.plans[plan].duplicates
+    if rule is None:
+        return photos, {}
+    shards = [shard for name in layout.config.plans[plan].photos for shard in layout.photo_shards(name)]
+    found = copies(photos, read_marks(shards), rule)
+    _LOG.info("copies left out of plan %s: same_bytes=%d alike=%d of %d", plan, len(found.same_bytes), len(found.alike), photos.num_rows)
+    return without(photos, {*found.same_bytes, *found.alike}), found.to_meta(rule)

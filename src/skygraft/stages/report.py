@@ -15,6 +15,7 @@ from skygraft.core.identity import digest
 from skygraft.core.schemas import PHOTO_SHARD, TILE_SHARD, embeddings_spec
 from skygraft.core.shards import shard_of
 from skygraft.core.tables import read_meta
+from skygraft.embeddings.scores import read_outdoor_scores
 from skygraft.encoders.identity import EncoderIdentity
 from skygraft.evaluation.benchmarks.eurosat import CLASSES
 from skygraft.evaluation.scores import CONFUSION_COLUMNS, KSHOT_COLUMNS, read_scores, zeroshot_columns
@@ -22,6 +23,7 @@ from skygraft.report import pairs, words
 from skygraft.report.examples import Example
 from skygraft.report.figures import kshot_figure
 from skygraft.report.history import curves
+from skygraft.report.outdoor import OutdoorSection, outdoor_section
 from skygraft.report.page import Page, PairsSection, ScoreSection, render
 from skygraft.report.provenance import versions
 from skygraft.report.scores import confusions, kshot_table, zero_shot_lines
@@ -30,6 +32,8 @@ from skygraft.stages import identities, scored
 from skygraft.stages.layout import Layout
 
 _LOG = logging.getLogger(__name__)
+# Photos on either side of an outdoor filter's threshold.
+_CLOSE_CALLS = 16
 
 
 def run(config: Config) -> None:
@@ -59,6 +63,7 @@ def run(config: Config) -> None:
         versions=versions(Path()) | _seeds(config),
         identities=tuple(_identities(config)),
         settings=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
+        outdoor=tuple(_outdoor(config, photos)),
     )
     html = render(page)
     write_text(layout.report, html)
@@ -89,6 +94,26 @@ def _notes(config: Config) -> tuple[tuple[str, str], ...]:
     return tuple((", ".join(models), note) for note, models in by_note.items())
 
 
+def _outdoor(config: Config, photos: dict[str, pa.Table]) -> Iterator[OutdoorSection]:
+    """What the plans that filter have left out, and the closest calls."""
+    layout = Layout(config)
+    for plan, section in config.plans.items():
+        if section.outdoor is None:
+            continue
+        shards = [shard for name in section.photos for shard in layout.embedding_shards(section.outdoor.encoder, name)]
+
+        def shard_of_photo(photo_id: str, sources: tuple[str, ...] = section.photos) -> Path:
+            return _photo_shard(config, sources, photo_id)
+
+        yield outdoor_section(plan, section.outdoor, photos[plan], read_outdoor_scores(shards), shard_of_photo, _CLOSE_CALLS)
+
+
+def _photo_shard(config: Config, sources: tuple[str, ...], photo_id: str) -> Path:
+    """The shard that holds a photo of one of a plan's sources."""
+    source = next((name for name in sources if photo_id.startswith(f"{config.photos[name].source}:")), sources[0])
+    return Layout(config).photo_shard(source, shard_of(photo_id, config.photos[source].shards))
+
+
 def _pairs(config: Config, photos: dict[str, pa.Table]) -> Iterator[PairsSection]:
     layout = Layout(config)
     for plan in config.plans:
@@ -105,8 +130,7 @@ def _examples(config: Config, photos: dict[str, pa.Table]) -> tuple[Example, ...
         sources = config.plans[section.plan].photos
 
         def shard_of_photo(photo_id: str, sources: tuple[str, ...] = sources) -> Path:
-            source = next((name for name in sources if photo_id.startswith(f"{config.photos[name].source}:")), sources[0])
-            return layout.photo_shard(source, shard_of(photo_id, config.photos[source].shards))
+            return _photo_shard(config, sources, photo_id)
 
         found += pairs.examples(layout.tile_shards(imagery), layout.pairs(section.plan), photos[section.plan], shard_of_photo, share)
     return tuple(found[: config.report.examples])
@@ -116,7 +140,7 @@ def _fates(config: Config) -> Iterator[Fate]:
     layout = Layout(config)
     for photos in config.photos:
         yield count_fates("fetch_photos", f"photos of {photos}", PHOTO_SHARD, layout.photo_shards(photos))
-    for encoder, photos in sorted({(run.encoder, name) for key, run in config.runs.items() for name in config.plan_of(key).photos}):
+    for encoder, photos in config.wanted_embeddings():
         shards = layout.embedding_shards(encoder, photos)
         spec = embeddings_spec(EncoderIdentity.from_meta(read_meta(shards[0]), str(shards[0])).dimension)
         yield count_fates("embed_photos", f"photos of {photos} through {encoder}", spec, shards)
