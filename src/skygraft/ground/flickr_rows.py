@@ -83,7 +83,7 @@ def photos_rows(found: pa.Table, licences: Mapping[int, str]) -> pa.Table:
     captured = found.column("taken").to_numpy().astype("datetime64[s]") - zone
     captured = np.where(found.column("dated").to_numpy(zero_copy_only=False), captured, _NOWHEN)
     at = [f"{SOURCE}:{lat:.5f}:{lon:.5f}" for lon, lat in zip(longitude.tolist(), latitude.tolist(), strict=True)]
-    tags = pc.split_pattern(found.column("tags"), " ")
+    tags = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(found.column("tags")))
     columns = {
         "photo_id": pc.binary_join_element_wise(pa.scalar(SOURCE), number, ":"),
         "source": pa.repeat(pa.scalar(SOURCE), found.num_rows),
