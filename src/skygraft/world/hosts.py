@@ -13,6 +13,7 @@ from skygraft.world.access import AccessLog, LoggedRequest
 from skygraft.world.asgi import Application, ask
 from skygraft.world.faults import Faults, instead, spoil
 from skygraft.world.items import read_documents
+from skygraft.world.open_photos import OpenPhotos
 from skygraft.world.scattered import TABLE
 from skygraft.world.signatures import BLOB_DOMAIN, Signer
 from skygraft.world.static import StaticHosts
@@ -61,6 +62,7 @@ class World:
         self._log = log
         self._folder = folder
         self._flickr: Flickr | None = None
+        self._open_photos = OpenPhotos(folder, token_seconds)
         self._applications: dict[str, Application] = {}
         documents = read_documents(folder / "stac" / PLANETARY.name / "collections.ndjson")
         account, container = "msft:storage_account", "msft:container"
@@ -92,6 +94,8 @@ class World:
             return self._signer.serve(request)
         if request.host == FLICKR and (self._folder / TABLE).exists():
             return self._photos(request)
+        if (serve := self._open_photos.of(request.host)) is not None:
+            return serve(request)
         if not self._static.knows(request.host):
             return _unknown(request.host)
         if request.host.endswith(BLOB_DOMAIN) and (refusal := self._signer.refusal(request)) is not None:
