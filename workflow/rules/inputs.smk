@@ -47,10 +47,11 @@ def embeddings_identity(wildcards):
 
 
 def photos_of_plan(wildcards):
-    """The photo tables that a plan covers, and their embeddings where it leaves out indoor photos."""
+    """The photo tables that a plan covers, and the embeddings and pictures that its filters ask for."""
     plan = settings.plans[wildcards.plan]
     asked = [] if plan.outdoor is None else [s for photos in plan.photos for s in layout.embedding_shards(plan.outdoor.encoder, photos)]
-    return [layout.photos(photos) for photos in plan.photos] + asked
+    pictures = [] if plan.duplicates is None else [shard for photos in plan.photos for shard in layout.photo_shards(photos)]
+    return [layout.photos(photos) for photos in plan.photos] + asked + pictures
 
 
 def plan_of_imagery(wildcards):

@@ -47,8 +47,13 @@ class Copies:
     same_bytes: tuple[str, ...]
     alike: tuple[str, ...]
 
-    def __str__(self) -> str:
-        return f"{len(self.same_bytes)} of the same bytes, {len(self.alike)} alike"
+    def to_meta(self, rule: Duplicates) -> dict[str, str]:
+        """What a plan's tables say of them."""
+        return {
+            "duplicates_rule": f"max_phash_bits {rule.max_phash_bits}, within_m {rule.within_m:g}",
+            "duplicates_same_bytes": str(len(self.same_bytes)),
+            "duplicates_alike": str(len(self.alike)),
+        }
 
 
 def read_marks(shards: Sequence[Path]) -> pa.Table:
