@@ -24,7 +24,6 @@ from skygraft.stages.network import http_client
 from skygraft.stages.photo_sources import publish_table
 from skygraft.stages.services import services
 
-_NOT_ASKED = ("shards", "max_pixels")
 _LOG = logging.getLogger(__name__)
 Search = Callable[[HttpClient, Region, PageLog], None]
 
@@ -75,7 +74,7 @@ def write_photos(config: Config, photos: str, table: pa.Table) -> None:
 def _answers(config: Config, photos: str, area: Area) -> Path:
     """The log of answers, in a folder that tells what was asked: how the photos are spread over files is no part of it."""
     section: PhotoSource = config.photos[photos]
-    asked = {name: value for name, value in section.identity().items() if name not in _NOT_ASKED}
+    asked = {name: value for name, value in section.identity().items() if name not in PhotoSource.model_fields}
     outline = sha256_file(area.file) if area.file is not None and area.file.is_file() else None
     own = digest({"asked": asked, "outline": outline, "world": identities.world_identity(config)})
     return Layout(config).work(f"ingest_{section.source}", photos, own) / "answers.log"  # type: ignore[attr-defined]
