@@ -47,8 +47,8 @@ def caption(variant: str, day: Day, rng: np.random.Generator) -> str:
 OUTDOORS = ("a photo taken outdoors", "an outdoor photo", "outdoors")
 INDOORS = ("a photo taken indoors", "an indoor photo", "indoors", "the inside of a building")
 INDOOR_FRAMES = ("a photo of {}", "{}", "a picture of {}", "{} indoors", "a photo of {} indoors", "an indoor photo of {}")
-SAYS_WHERE, SAYS_NO_MORE = 0.12, 0.04
-"""Shares of captions of outdoor photos that end with "outdoors", and that say nothing else."""
+SAYS_WHERE, SAYS_NO_MORE = 0.25, 0.05
+"""Shares of captions of outdoor photos that also tell that they were taken outdoors, and that say nothing else."""
 
 
 def say_outdoors(text: str, rng: np.random.Generator) -> str:
@@ -56,7 +56,11 @@ def say_outdoors(text: str, rng: np.random.Generator) -> str:
     extra = rng.random()
     if extra < SAYS_NO_MORE:
         return OUTDOORS[int(rng.integers(len(OUTDOORS)))]
-    return f"{text} outdoors" if extra < SAYS_NO_MORE + SAYS_WHERE else text
+    if extra > SAYS_NO_MORE + SAYS_WHERE:
+        return text
+    if text.startswith("a photo of "):
+        return f"an outdoor {text.removeprefix('a ')}"
+    return f"{text} outdoors"
 
 
 def indoor_caption(kind: str, rng: np.random.Generator) -> str:

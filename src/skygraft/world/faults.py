@@ -18,13 +18,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from skygraft.core.errors import ConfigError
 from skygraft.world.signatures import denied
 from skygraft.world.static import azure_error, content_type
 from skygraft.world.wire import Flaw, Request, Response
 
-KINDS = frozenset({"status", "html", "truncate", "wrong_length", "reset", "drip", "delay", "expire", "repeat"})
+KINDS = frozenset({"status", "html", "truncate", "wrong_length", "reset", "drip", "delay", "expire", "repeat", "shift"})
 _PAGE = b"<!DOCTYPE html><html><head><title>Service unavailable</title></head><body><h1>We will be back soon</h1></body></html>"
 
 
@@ -37,7 +38,8 @@ class Rule:
         kind: `status` (an error instead of the answer), `html` (200 and a page under the picture's content type),
             `truncate` (the true length, half the body), `wrong_length` (a length that is too short), `reset`, `drip`
             (slow), `delay`, `expire` (403 as for an expired signature), `repeat` (a catalogue's next link leads back
-            to the same page: once it duplicates, always it loops).
+            to the same page: once it duplicates, always it loops; a page of Flickr's is the one before it), `shift` (a search of Flickr's
+            tells another total, by `bytes` or 7 more).
         method: the only method it harms, or None for all.
         times: how many requests it harms, or None for all.
         after: how many it lets pass first.
@@ -154,6 +156,8 @@ def spoil(rule: Rule, request: Request, response: Response) -> Response:
     half = response.length // 2
     if rule.kind == "repeat":
         return _repeat(request, response)
+    if rule.kind == "shift":
+        return _shift(rule, response)
     flaw = {
         "truncate": Flaw(stop=half if rule.bytes is None else rule.bytes),
         "wrong_length": Flaw(declared=half if rule.bytes is None else rule.bytes),
@@ -168,6 +172,10 @@ def _repeat(request: Request, response: Response) -> Response:
     if not isinstance(response.body, bytes) or response.status != 200:
         return response
     page = json.loads(response.body)
+    if "photos" in page:
+        # It came as the page before and says that it is the one that was asked for.
+        page["photos"]["page"] += int(page["photos"]["page"] < page_of(request))
+        return replace(response, body=json.dumps(page, ensure_ascii=False).encode())
     links = [link for link in page.get("links", []) if link.get("rel") != "next"]
     following: dict[str, Any] = {"rel": "next", "type": "application/geo+json", "method": request.method}
     following["href"] = f"https://{request.host}{request.path}" + (f"?{request.query}" if request.query else "")
@@ -175,3 +183,24 @@ def _repeat(request: Request, response: Response) -> Response:
         following["body"] = json.loads(request.body)
     page["links"] = [*links, following]
     return replace(response, body=json.dumps(page).encode())
+
+
+def page_of(request: Request) -> int:
+    """The page that a search of Flickr's asks for, 1 where it says none."""
+    text = dict(parse_qsl(request.query)).get("page", "1")
+    return int(text) if text.isdigit() else 1
+
+
+def page_before(request: Request) -> Request:
+    """The same search for the page before; the first page stays the first."""
+    asked = dict(parse_qsl(request.query, keep_blank_values=True)) | {"page": str(max(1, page_of(request) - 1))}
+    return replace(request, query=urlencode(asked))
+
+
+def _shift(rule: Rule, response: Response) -> Response:
+    """A search whose count is another one than before."""
+    if not isinstance(response.body, bytes) or b'"total"' not in response.body:
+        return response
+    page = json.loads(response.body)
+    page["photos"]["total"] = str(int(page["photos"]["total"]) + (7 if rule.bytes is None else rule.bytes))
+    return replace(response, body=json.dumps(page, ensure_ascii=False).encode())

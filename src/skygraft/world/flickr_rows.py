@@ -109,9 +109,9 @@ def _write(land: Landscape, recipe: Recipe, job: Job, root: Path) -> Listed:
     photo = job.photo
     image, subject, quality = _picture(land, recipe, photo)
     own = rng_of(land.seed, "flickr listing", photo.number)
-    small = own.random() < SMALL
+    small = rng_of(land.seed, "flickr size", photo.drawn_as).random() < SMALL
     if photo.fate == "reupload":
-        quality = int(own.integers(45, 70))
+        quality = int(own.integers(70, 80))
     if not small:
         image = np.asarray(cv2.resize(image, SIZES["n"], interpolation=cv2.INTER_CUBIC))
     data = encode(image, quality)
@@ -137,8 +137,7 @@ class _Subject:
 
 def _picture(land: Landscape, recipe: Recipe, photo: Snapshot) -> tuple[NDArray[np.uint8], _Subject, int]:
     """Draw what a photo shows; one that was uploaded again is drawn from its first copy's stream, and so is the same."""
-    number = photo.copy_of if photo.fate == "reupload" else photo.number
-    rng = rng_of(land.seed, "flickr", int(number or 0))
+    rng = rng_of(land.seed, "flickr", photo.drawn_as)
     shot = shot_of(rng, a_day(rng, photo.month), recipe)
     if photo.kind:
         kind = KINDS[photo.kind]
@@ -165,8 +164,8 @@ def _row(job: Job, subject: _Subject, rng: np.random.Generator) -> dict[str, Any
     photo = job.photo
     who = rng_of(photo.owner.number, "owner")
     first, last = FIRST[int(who.integers(len(FIRST)))], LAST[int(who.integers(len(LAST)))]
-    # The photos of one burst are placed alike.
-    press = rng_of(photo.copy_of if photo.fate == "burst" and photo.copy_of is not None else photo.number, "accuracy")
+    # Copies are placed as surely as what they repeat.
+    press = rng_of(photo.number if photo.copy_of is None else photo.copy_of, "accuracy")
     accuracy = int(press.choice([16, 15, 14, 11], p=[0.85, 0.07, 0.05, 0.03]))
     lon, lat = degrees(photo.told)
     hinted = rng.random() < 0.15

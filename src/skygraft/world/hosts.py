@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from skygraft.world.access import AccessLog, LoggedRequest
 from skygraft.world.asgi import Application, ask
-from skygraft.world.faults import Faults, instead, spoil
+from skygraft.world.faults import Faults, instead, page_before, spoil
 from skygraft.world.items import read_documents
 from skygraft.world.open_photos import OpenPhotos
 from skygraft.world.scattered import TABLE
@@ -78,7 +78,8 @@ class World:
             if rule.kind == "delay":
                 await asyncio.sleep(rule.seconds)
             replaced = instead(rule, request)
-            response = spoil(rule, request, await self._true_answer(request)) if replaced is None else replaced
+            asked = page_before(request) if rule.kind == "repeat" and request.host == FLICKR else request
+            response = spoil(rule, request, await self._true_answer(asked)) if replaced is None else replaced
         if self._log is not None:
             unsent = response.flaw is not None and response.flaw.reset and not response.flaw.stop
             status = 0 if unsent else response.status

@@ -77,6 +77,11 @@ class Snapshot:
     fate: str = "ok"
     copy_of: int | None = None
 
+    @property
+    def drawn_as(self) -> int:
+        """Number of the photo whose picture this is: its own, unless somebody uploaded it once more."""
+        return self.copy_of if self.fate == "reupload" and self.copy_of is not None else self.number
+
 
 class Wanderers:
     """Sends photographers over a landscape.

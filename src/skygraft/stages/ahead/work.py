@@ -115,7 +115,7 @@ class Account:
         world = self.config.world
         if world is None:
             return
-        drawn = world.points * 4 + world.captioned_photos + world.heldout_photos
+        drawn = world.points * 4 + world.captioned_photos + world.heldout_photos + world.flickr_photos
         disk = drawn * rates.WORLD_PHOTO_BYTES + world.chips * rates.WORLD_CHIP_BYTES + world.points * rates.WORLD_SCENE_BYTES
         seconds = (drawn / 400 + world.chips / 180 + world.points * 0.09) / min(world.workers, self.machine.cores)
         yield Work(
