@@ -1,24 +1,21 @@
-"""Photos through the frozen CLIP: a few threads decode the next batch while the network works on this one."""
+"""Photos through the frozen CLIP: out of their shards, each content once, into rows of the embedding cache."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from skygraft.core.errors import CorruptDataError, PermanentItemError
+from skygraft.core.errors import CorruptDataError
 from skygraft.core.shards import Item
 from skygraft.embeddings.cache import Row, StoredPhoto, absent_row, failed_row, ok_row
+from skygraft.embeddings.prefetch import Clock, Decoded, encoded
 from skygraft.encoders.clip import FrozenClip
 
 Outdoor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-_Prepared = list[tuple[Item[StoredPhoto], "Future[Tensor]"]]
 
 
 class Encoder:
@@ -31,11 +28,14 @@ class Encoder:
         outdoor: The probability (N,) of an outdoor picture, told from raw embeddings (N, D); None leaves the column empty.
 
     Attributes:
+        decoded: Photos whose bytes were decoded so far, the broken ones too.
         encoded: Photos that went through the network so far.
+        clock: How long the network worked and waited.
     """
 
     def __init__(self, clip: FrozenClip, *, batch_size: int, threads: int, outdoor: Outdoor | None = None) -> None:
-        self.encoded = 0
+        self.decoded = self.encoded = 0
+        self.clock = Clock()
         self._outdoor = outdoor
         self._clip, self._batch_size, self._threads = clip, batch_size, threads
 
@@ -50,15 +50,9 @@ class Encoder:
         for item in items:
             if item.payload.sha256 is not None:
                 alike.setdefault(item.payload.sha256, []).append(item)
-        with ThreadPoolExecutor(self._threads) as pool:
-            waiting: _Prepared = []
-            for batch in self._batches([members[0] for members in alike.values()]):
-                prepared = [(item, pool.submit(self._clip.prepare, data)) for item, data in batch]
-                if waiting:
-                    yield self._encode(waiting, alike)
-                waiting = prepared
-            if waiting:
-                yield self._encode(waiting, alike)
+        batches = self._batches([members[0] for members in alike.values()])
+        for rows in encoded(batches, self._clip, self._threads, self.clock, self._encode):
+            yield [row | {"photo_id": item.key} for row in rows for item in alike[str(row["made_from"])]]
 
     def _batches(self, items: Sequence[Item[StoredPhoto]]) -> Iterator[list[tuple[Item[StoredPhoto], bytes]]]:
         batch = []
@@ -76,17 +70,12 @@ class Encoder:
         if batch:
             yield batch
 
-    def _encode(self, prepared: _Prepared, alike: Mapping[str, Sequence[Item[StoredPhoto]]]) -> list[Row]:
-        rows, good, tensors = [], [], []
-        for item, future in prepared:
-            try:
-                tensors.append(future.result())
-                good.append(item)
-            except PermanentItemError as error:
-                rows.append(failed_row(item, error))
-        if tensors:
-            raw = self._clip.encode_prepared(torch.stack(tensors))
-            self.encoded += len(tensors)
-            outdoor = self._outdoor(raw).tolist() if self._outdoor is not None else [None] * len(good)
-            rows.extend(ok_row(*parts) for parts in zip(good, raw, outdoor, strict=True))
-        return [row | {"photo_id": item.key} for row in rows for item in alike[str(row["made_from"])]]
+    def _encode(self, photos: Decoded[Item[StoredPhoto]]) -> list[Row]:
+        self.decoded += len(photos.keys) + len(photos.broken)
+        rows = [failed_row(item, error) for item, error in photos.broken]
+        if photos.keys:
+            raw = self._clip.encode_pixels(photos.pixels)
+            self.encoded += len(raw)
+            outdoor = self._outdoor(raw).tolist() if self._outdoor is not None else [None] * len(raw)
+            rows.extend(ok_row(*parts) for parts in zip(photos.keys, raw, outdoor, strict=True))
+        return rows

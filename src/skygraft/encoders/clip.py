@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from skygraft.core.errors import ConfigError, SkygraftError
-from skygraft.encoders.decode import DECODER, decode
 from skygraft.encoders.identity import EncoderIdentity
 from skygraft.encoders.library import FOLDER_PREFIX, open_clip
+from skygraft.encoders.pixels import DECODER, PixelReader
 from skygraft.encoders.reference import ModelReference, architecture_name, resolve
 from skygraft.encoders.weights import build
 
@@ -83,6 +83,7 @@ class FrozenClip:
     Args:
         model: open_clip's model, in evaluation mode.
         preprocess: open_clip's own transform of a picture to a (3, H, W) tensor.
+        pixels: The shorter way from a photo's bytes to what the network takes.
         tokenizer: open_clip's own.
         identity: Who it is.
         device: Where it runs.
@@ -92,6 +93,7 @@ class FrozenClip:
 
     model: Any  # open_clip brings no types
     preprocess: Callable[[Image.Image], Tensor]
+    pixels: PixelReader
     tokenizer: Tokenizer
     identity: EncoderIdentity
     device: torch.device
@@ -104,12 +106,26 @@ class FrozenClip:
         return self.identity.dimension
 
     def prepare(self, photo: bytes | Image.Image) -> Tensor:
-        """One photo as the network's input, (3, H, W) float32.
+        """One photo as the network's input, (3, H, W) float32 on the CPU.
 
         Raises:
             PermanentItemError: The bytes are no picture.
         """
-        return self.preprocess(decode(photo) if isinstance(photo, bytes) else photo)
+        if isinstance(photo, bytes):
+            return self.normalised(torch.from_numpy(self.pixels.read(photo).copy())[None])[0]
+        return self.preprocess(photo)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Pixels (N, H, W, 3) uint8, of any device, as the network's input (N, 3, H, W) float32 there: open_clip's last two steps."""
+        mean, std = (torch.tensor(self.identity.preprocessing[name], dtype=torch.float32) * 255 for name in ("mean", "std"))
+        # Whole lines at once: arithmetic over the three colours alone would go number by number.
+        scale, shift = ((row.repeat(pixels.shape[2])).to(pixels.device) for row in (1 / std, -mean / std))
+        numbers = torch.addcmul(shift, pixels.flatten(2).float(), scale)
+        return numbers.view(pixels.shape).permute(0, 3, 1, 2)
+
+    def encode_pixels(self, pixels: Tensor) -> NDArray[np.float32]:
+        """Raw embeddings (N, D) of photos that :attr:`pixels` has read, (N, H, W, 3) uint8."""
+        return self.encode_prepared(self.normalised(pixels.to(self.device, non_blocking=True)))
 
     @torch.inference_mode()
     def encode_prepared(self, batch: Tensor) -> NDArray[np.float32]:
@@ -172,7 +188,8 @@ def load_clip(reference: ModelReference, *, dtype: str = "float32", device: str 
         dimension=int(config["embed_dim"]),
     )
     card = _read_card(reference)
-    return FrozenClip(model, transform, Tokenizer(reference.model, hub=reference.names_hub), identity, place, config, card)
+    pixels = PixelReader(preprocessing, transform)
+    return FrozenClip(model, transform, pixels, Tokenizer(reference.model, hub=reference.names_hub), identity, place, config, card)
 
 
 def load_folder(folder: Path | str, *, device: str = "cpu") -> FrozenClip:

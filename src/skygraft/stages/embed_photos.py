@@ -9,8 +9,9 @@ from pathlib import Path
 from skygraft.config.encoders import Encoder as EncoderSection
 from skygraft.config.model import Config, nearest
 from skygraft.core.errors import ConfigError, Reason
+from skygraft.core.journal import Journal
 from skygraft.core.schemas import embeddings_spec
-from skygraft.core.shards import Item, ShardName, ShardStore
+from skygraft.core.shards import Item, ShardName, ShardStore, Summary
 from skygraft.embeddings.cache import Row, StoredPhoto, photo_items, rows_of_other_cuts
 from skygraft.embeddings.encode import Encoder
 from skygraft.embeddings.outdoor import Judge, load_judge, picture_scores
@@ -88,7 +89,22 @@ def _embed(layout: Layout, encoder: str, photos: str, job: int, clip: FrozenClip
         for rows in _rows(network, judge, store.pending(items), section.threads):
             store.add(rows)
         summary = store.finish(items)
-    _LOG.info("embeddings=%s encoded=%d reused=%d %s", target, network.encoded, summary.total - network.encoded, summary)
+    _report(network, summary, target, work / f"{name}.journal.jsonl")
+
+
+def _report(network: Encoder, summary: Summary, target: Path, journal: Path) -> None:
+    """Says what was done, and whether the network had to wait for photos: more threads help where it did."""
+    clock = network.clock
+    with Journal(journal) as notes:
+        notes.note(
+            event="embedded",
+            decoded=network.decoded,
+            encoded=network.encoded,
+            encoder_worked_s=round(clock.worked, 3),
+            encoder_waited_s=round(clock.waited, 3),
+        )
+    facts = (target, network.decoded, network.encoded, summary.total - network.encoded, 100 * clock.waiting_share, summary)
+    _LOG.info("embeddings=%s decoded=%d encoded=%d reused=%d encoder_waited=%.1f%% %s", *facts)
 
 
 def _of_other_judges(work: Path, judge: Judge, clip: FrozenClip, items: Sequence[Item[StoredPhoto]]) -> Iterator[list[Row]]:
