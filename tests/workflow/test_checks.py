@@ -22,7 +22,9 @@ SOURCE_FOLDERS = ("src", "tests", "workflow", "benchmarks", "docs", "envs")
 NAMED_TARGETS = ("all", "photos", "embeddings", "imagery", "models", "fetched")
 CONFIGURATIONS = (CONFIG, *sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / "workflow/configs").glob("*.yaml")))
 # What conda-forge calls otherwise than the package index, and what it lacks.
-CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "snakemake": "snakemake-minimal", "geopandas": "geopandas-base"}
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "snakemake": "snakemake-minimal", "geopandas": "geopandas-base"} | {
+    "duckdb": "python-duckdb"
+}
 REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(.*)")
 
 
