@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.lucas_trial import configuration, write_table
+from tests.integration.lucas_trial import configuration, jpeg, write_table
 from tests.servers import html_page, ok, scripted_server, status, truncated
 
 from skygraft.config.load import load_mapping
 from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
 from skygraft.core.errors import ConfigError, CorruptDataError, PermanentItemError, TransientError
-from skygraft.core.schemas import PHOTOS
+from skygraft.core.schemas import PHOTO_SHARD, PHOTOS
 from skygraft.core.tables import read_meta, read_table
 from skygraft.ground.lucas import PHOTO_SERVICE
-from skygraft.stages import ingest_lucas
+from skygraft.stages import fetch_photos, ingest_lucas
 
 TABLE = Path("data/photos/lucas.parquet")
 MIRROR = Path(os.environ.get("SKYGRAFT_MIRROR", Path(__file__).parents[3] / "shared" / "data"))
@@ -116,6 +118,60 @@ def test_a_folder_of_other_settings_is_left_alone() -> None:
     with pytest.raises(ConfigError, match=r"made under other settings: photos\.directions"):
         ingest_lucas.run(configuration(Path("mirror"), "http://127.0.0.1:9", directions=["N"]), photos="lucas")
     assert TABLE.read_bytes() == before
+
+
+HARMONISED = "point_id,year,nuts0,th_lat,th_long,survey_date,gps_lat,gps_long,lc1,lu1,file_path_gisco_north\n"
+SINCE_2022 = "POINT_ID,POINT_NUTS0,POINT_LAT,POINT_LONG,SURVEY_DATE,SURVEY_OBS_TYPE,SURVEY_GPS_LAT,SURVEY_GPS_LONG,SURVEY_LC1,SURVEY_LU1\n"
+
+
+def of_all_surveys() -> tuple[bytes, bytes]:
+    """The harmonised table of five surveys, and the archive of the sixth."""
+    surveys = "".join(
+        f"48162806,{year},AT,48.2,16.6,{year}-07-05,48.2,16.6,B11,U111,{PHOTO_SERVICE}/{year}/AT/481/628/48162806N.jpg\n"
+        for year in (2006, 2009, 2012, 2015, 2018)
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("EU_LUCAS_2022.csv", f"{SINCE_2022}48162806,AT,48.2,16.6,2022-07-05,1,48.2,16.6,B11,U111\n")
+    return (HARMONISED + surveys).encode(), packed.getvalue()
+
+
+def six_surveys(base: str) -> Config:
+    return online(
+        base,
+        layout="harmonised",
+        file="lucas_harmo_uf.csv",
+        years=[2006, 2009, 2012, 2015, 2018],
+        directions=["N"],
+        more_tables=[{"layout": "microdata_2022"}],
+        harmonised_url=f"{base}/harmonised",
+        table_2022_url=f"{base}/2022",
+        photos_url=f"{base}/photos",
+        shards=1,
+    )
+
+
+def test_one_source_holds_the_surveys_of_2006_to_2022_and_fetches_their_photos() -> None:
+    surveys, archive = of_all_surveys()
+    pictures = {year: jpeg(year) for year in (2006, 2009, 2012, 2015, 2018, 2022)}
+    names = {year: "48162806N.jpg" for year in pictures} | {2022: "202248162806LCLU_North.jpg"}
+    script = {f"/photos/{year}/AT/481/628/{names[year]}": [ok(picture)] for year, picture in pictures.items()}
+    with scripted_server(
+        {**script, "/harmonised/lucas_harmo_uf.csv": [ok(surveys)], "/2022/EU_LUCAS_2022.zip": [ok(archive, "application/zip")]}
+    ) as server:
+        config = six_surveys(server.base)
+        ingest_lucas.run(config, photos="lucas")
+        fetch_photos.run(config, photos="lucas")
+        assert {server.count(path) for path in script} == {1}
+    rows = read_table(PHOTOS, TABLE).to_pylist()
+    assert [row["photo_id"] for row in rows] == [f"lucas:{year}:48162806:N" for year in sorted(pictures)]
+    shard = read_table(PHOTO_SHARD, Path("data/photos/lucas/0000-of-0001.parquet")).to_pylist()
+    assert {row["photo_id"]: row["image"] for row in shard} == {f"lucas:{year}:48162806:N": picture for year, picture in pictures.items()}
+
+
+def test_a_survey_is_asked_of_one_table() -> None:
+    with pytest.raises(ConfigError, match="the survey of 2022 is asked of more than one table"):
+        online("http://127.0.0.1:9", years=[2018, 2022], more_tables=[{"layout": "microdata_2022"}])
 
 
 @pytest.mark.mirror

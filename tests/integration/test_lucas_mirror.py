@@ -59,6 +59,9 @@ def test_the_harmonised_point() -> None:
     assert (point.x, point.y) == pytest.approx((5.726266633719206, 52.04854978714138), abs=1e-12)
     assert (found[0]["accuracy_m"], found[0]["obs_dist_m"], found[0]["nuts0"]) == (4.0, 3.0, "NL")
     assert (found[0]["lc"], found[0]["lu"]) == ("C10", "U111")
+    # This copy of the table has no addresses of its own: they follow the pattern.
+    assert [row["url"] for row in found] == [f"{SERVICE}/2018/NL/402/832/40283224{direction}.jpg" for direction in "ENSW"]
+    assert photos_table(MIRROR / "LUCAS_harmonised_sample.gpkg", "harmonised", Selection((2006, 2009, 2012, 2015))).num_rows == 0
     assert found[0]["captured_at"] == dt.datetime(2018, 6, 29, tzinfo=dt.UTC)
 
 
@@ -94,3 +97,26 @@ def test_point_numbers_are_places_on_the_grid_as_the_reader_assumes() -> None:
 def test_the_topsoil_table_is_not_taken_for_micro_data() -> None:
     with pytest.raises(ConfigError, match=r"no column 'NUTS0' \(the nearest it has is 'NUTS_0'\)"):
         photos_table(MIRROR / "LUCAS_2018_topsoil_points.csv", "microdata", IN_2018)
+
+
+def test_all_topsoil_points_under_the_columns_of_2022(tmp_path: Path) -> None:
+    names = {"POINT_ID": "POINT_ID", "TH_LAT": "POINT_LAT", "TH_LONG": "POINT_LONG", "NUTS_0": "POINT_NUTS0", "SURVEY_DATE": "SURVEY_DATE"}
+    names |= {"LC": "SURVEY_LC1", "LU": "SURVEY_LU1"}
+    with (MIRROR / "LUCAS_2018_topsoil_points.csv").open(newline="", encoding="utf-8") as file:
+        by_hand = [{theirs: row[ours] for ours, theirs in names.items()} for row in csv.DictReader(file)]
+    path = tmp_path / "EU_LUCAS_2022.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*by_hand[0], "SURVEY_GPS_LAT", "SURVEY_GPS_LONG", "SURVEY_OBS_TYPE"], restval="")
+        writer.writeheader()
+        writer.writerows([{**row, "SURVEY_OBS_TYPE": "1"} for row in by_hand])
+    found = photos_table(path, "microdata_2022", Selection((2022,))).to_pylist()
+    assert len(found) == 4 * len(by_hand) == 75_936
+    places = {row["POINT_ID"]: (float(row["POINT_LONG"]), float(row["POINT_LAT"]), row["POINT_NUTS0"]) for row in by_hand}
+    words = {"N": "North", "E": "East", "S": "South", "W": "West"}
+    for row in found:
+        number = row["location_id"].rpartition(":")[2]
+        longitude, latitude, country = places[number]
+        point = shapely.from_wkb(row["geometry"])
+        assert (point.x, point.y) == (longitude, latitude)
+        name = f"2022{number}LCLU_{words[row['direction']]}.jpg"
+        assert row["url"] == f"{SERVICE}/2022/{country}/{number[:3]}/{number[3:6]}/{name}"

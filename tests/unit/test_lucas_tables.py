@@ -327,3 +327,98 @@ def test_no_column_is_read_that_is_not_used(tmp_path: Path) -> None:
     # A comment in Latin-1, as survey tables have them, stands in a column that nobody asks for.
     path.write_bytes(lines[0] + b',"REMARK"\n' + lines[1] + b',"caf\xe9"\n')
     assert isinstance(photos_table(path, "microdata", IN_2018), pa.Table)
+
+
+@pytest.mark.parametrize("year", [2006, 2009, 2012, 2015, 2018])
+def test_each_survey_of_the_harmonised_table_has_its_own_addresses_and_the_pattern_for_want_of_them(tmp_path: Path, year: int) -> None:
+    own = {"file_path_gisco_north": f"https://gisco-services.ec.europa.eu/lucas/photos/{year}/AT/481/628/48162806N.jpg"}
+    others = ({"year": str(other), **own} for other in (2006, 2009, 2012, 2015, 2018) if other != year)
+    (row,) = rows(harmonised(tmp_path, *others, {"year": str(year), **own}), "harmonised", Selection((year,)))
+    assert (row["photo_id"], row["year"], row["url"]) == (f"lucas:{year}:48162806:N", year, own["file_path_gisco_north"])
+    by_pattern = rows(microdata(tmp_path), selection=Selection((year,), directions=("N",)))[0]["url"]
+    assert by_pattern == own["file_path_gisco_north"]
+
+
+SINCE_2022 = {
+    "POINT_ID": "48162806",
+    "POINT_NUTS0": "AT",
+    "POINT_LAT": "48.2",
+    "POINT_LONG": "16.6",
+    "SURVEY_DATE": "2022-07-05",
+    "SURVEY_OBS_TYPE": "1",
+    "SURVEY_GPS_LAT": "48.2001",
+    "SURVEY_GPS_LONG": "16.6002",
+    "SURVEY_GPS_PREC": "4",
+    "SURVEY_OBS_DIST": "12",
+    "SURVEY_LC1": "B11",
+    "SURVEY_LU1": "U111",
+}
+IN_2022 = Selection((2022,))
+
+
+def of_2022(folder: Path, *changes: dict[str, str], name: str = "EU_LUCAS_2022.csv") -> Path:
+    path = folder / name
+    every = [SINCE_2022 | change for change in changes or ({},)]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(every[0]))
+        writer.writeheader()
+        writer.writerows(every)
+    return path
+
+
+def test_the_table_of_2022_has_new_columns_and_its_photos_new_names(tmp_path: Path) -> None:
+    found = rows(of_2022(tmp_path), "microdata_2022", Selection((2022,), directions=("N", "E", "S", "W", "P")))
+    words = {"E": "East", "N": "North", "P": "Point", "S": "South", "W": "West"}
+    assert [row["url"] for row in found] == [f"{SERVICE}/2022/AT/481/628/202248162806LCLU_{word}.jpg" for word in words.values()]
+    assert [row["photo_id"] for row in found] == [f"lucas:2022:48162806:{letter}" for letter in words]
+    first = found[0]
+    assert place(first) == pytest.approx((16.6002, 48.2001))
+    assert (first["accuracy_m"], first["obs_dist_m"], first["lc"], first["lu"], first["nuts0"]) == (4.0, 12.0, "B11", "U111", "AT")
+    assert (first["captured_at"], first["year"]) == (dt.datetime(2022, 7, 5, tzinfo=dt.UTC), 2022)
+
+
+def test_points_of_2022_that_nobody_visited_have_no_photos(tmp_path: Path) -> None:
+    kinds = ["1", "2", "3", "7", "1 Field survey, point visible, <= 100 m", "7 Photo-interpretation in the office", "In situ > 100 m", ""]
+    table = of_2022(tmp_path, *({"POINT_ID": str(48162800 + number), "SURVEY_OBS_TYPE": kind} for number, kind in enumerate(kinds)))
+    found = rows(table, "microdata_2022", Selection((2022,), directions=("N",)))
+    assert [str(row["location_id"])[-1] for row in found] == ["0", "1", "4", "6"]
+
+
+def test_the_table_of_2022_may_name_its_photos_itself(tmp_path: Path) -> None:
+    none = dict.fromkeys(("photo_north", "photo_east", "photo_south", "photo_west"), "")
+    own = f"{SERVICE}/2022/AT/481/628/202248162806LCLU_North.jpg?v=2"
+    found = rows(of_2022(tmp_path, none | {"photo_north": own, "photo_west": "1"}), "microdata_2022", IN_2022)
+    assert [row["url"] for row in found] == [own, f"{SERVICE}/2022/AT/481/628/202248162806LCLU_West.jpg"]
+
+
+def test_labels_behind_codes_are_left_away(tmp_path: Path) -> None:
+    change = {"SURVEY_LC1": "B11 - Common wheat", "SURVEY_LU1": "8 - Not relevant"}
+    row = rows(of_2022(tmp_path, change), "microdata_2022", IN_2022)[0]
+    assert (row["lc"], row["lu"]) == ("B11", None)
+
+
+def test_the_table_of_2022_is_no_other_years(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no year column"):
+        rows(of_2022(tmp_path), "microdata_2022", Selection((2018, 2022)))
+    with pytest.raises(ConfigError, match=r"no column 'NUTS0' \(the nearest it has is 'POINT_NUTS0'\)"):
+        rows(of_2022(tmp_path), "microdata", IN_2022)
+
+
+def test_of_several_tables_in_an_archive_the_one_of_its_name_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "EU_LUCAS_2022.zip", "w") as archive:
+        archive.write(of_2022(tmp_path), "EU_LUCAS_2022.csv")
+        archive.writestr("columns.csv", "name,meaning\n")
+    assert len(rows(tmp_path / "EU_LUCAS_2022.zip", "microdata_2022", IN_2022)) == 4
+    (tmp_path / "EU_LUCAS_2022.zip").rename(tmp_path / "other.zip")
+    with pytest.raises(ConfigError, match="holds 2 CSV files"):
+        rows(tmp_path / "other.zip", "microdata_2022", IN_2022)
+
+
+@pytest.mark.parametrize("footer", ["234,623 rows selected. ", "270.272 rows selected."])
+def test_the_last_line_of_old_tables_is_no_row(tmp_path: Path, footer: str) -> None:
+    path = microdata(tmp_path, {}, {"POINT_ID": "48162808"})
+    path.write_text(f"{path.read_text()}{footer}\n")
+    assert len(rows(path, selection=Selection((2009,)))) == 8
+    path.write_text(f"{path.read_text()}and something else, too\n")
+    with pytest.raises(CorruptDataError):
+        rows(path, selection=Selection((2009,)))

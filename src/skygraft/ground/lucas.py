@@ -58,12 +58,13 @@ def photos_table(path: Path, layout: str, selection: Selection) -> pa.Table:
 
     Args:
         path: The table: CSV, or GeoPackage for the harmonised one.
-        layout: ``microdata``, ``harmonised`` or ``topsoil``.
+        layout: ``microdata``, ``microdata_2022``, ``harmonised`` or ``topsoil``.
         selection: Which photos count.
 
     Returns:
-        A table of :data:`skygraft.core.schemas.PHOTOS`. Photos are those marked as taken; where a table has no such marks (topsoil), each
-        direction of each point is a candidate. Addresses are the table's own, else made by the service's pattern.
+        A table of :data:`skygraft.core.schemas.PHOTOS`. Photos are those marked as taken; where a table has no such marks, each direction
+        of each point is a candidate: of every point (topsoil), or of those that a surveyor saw (2022). Addresses are the table's own, else
+        made by the service's pattern.
 
     Raises:
         ConfigError: The file is missing, lacks a column, or the selection does not fit the layout.
@@ -127,6 +128,8 @@ def _points(table: pa.Table, selection: Selection) -> pa.Table:
         "lu": values.codes(table.column("lu")),
     }.items():
         cleaned = cleaned.append_column(name, column)
+    if "obs_type" in table.column_names:
+        cleaned = cleaned.append_column("seen", pa.array(values.in_situ(table.column("obs_type"))))
     return cleaned.filter(pc.and_(pa.array(keep), pc.is_valid(point_id)))
 
 
@@ -208,6 +211,9 @@ def _taken(points: pa.Table, direction: str) -> Flags:
         known.append(values.taken(points.column(mark)))
     if path in points.column_names:
         known.append(pc.is_valid(points.column(path)).to_numpy())
+    if not known and "seen" in points.column_names:
+        # Most points of 2022 were seen on aerial photos alone: asking for pictures of these would be in vain half a million times.
+        known.append(points.column("seen").to_numpy())
     return np.logical_or.reduce(known) if known else np.ones(points.num_rows, dtype=np.bool_)
 
 
@@ -224,7 +230,11 @@ def _url(points: pa.Table, direction: str) -> pa.ChunkedArray:
     plain = _joined(point_id, pa.scalar(f"{direction}.jpg"), between="")
     since_2022 = _joined(year, point_id, pa.scalar(f"LCLU_{DIRECTIONS[direction].capitalize()}.jpg"), between="")
     url = _joined(folder, pc.if_else(pc.greater_equal(points.column("year"), 2022), since_2022, plain))
-    own = f"file_path_gisco_{direction}"
+    own, mark = f"file_path_gisco_{direction}", f"photo_{direction}"
+    if mark in points.column_names:
+        # A mark says 1 or 2, in one copy of 2022 the photo's address.
+        told = pc.utf8_trim_whitespace(points.column(mark))
+        url = pc.coalesce(pc.if_else(pc.starts_with(told, "http"), told, pa.scalar(None, pa.string())), url)
     if own not in points.column_names:
         return url
     path = pc.utf8_trim_whitespace(points.column(own))

@@ -46,12 +46,30 @@ _PLACE = {"point_id": ("point_id",), "nuts0": ("nuts0",), "th_lat": ("th_lat",),
 _COVER = {"lc": ("lc1",), "lu": ("lu1",)}
 _GPS = {name: (name,) for name in ("gps_lat", "gps_long")}
 _PATHS = _photo_columns("file_path_gisco_")
+_SINCE_2022 = {
+    "point_id": ("point_id",),
+    "nuts0": ("point_nuts0", "nuts0"),
+    "th_lat": ("point_lat",),
+    "th_long": ("point_long", "point_lon"),
+    "survey_date": ("survey_date",),
+    "lc": ("survey_lc1",),
+    "lu": ("survey_lu1",),
+    "gps_lat": ("survey_gps_lat",),
+    "gps_long": ("survey_gps_long",),
+    "obs_type": ("survey_obs_type",),
+}
 
 LAYOUTS: Mapping[str, Layout] = {
     "microdata": Layout(
         "microdata",
         needed=_PLACE | _COVER | _GPS | {"gps_ew": ("gps_ew",), "obs_dist": ("obs_dist",)} | _photo_columns("photo_"),
         welcome={"gps_prec": ("gps_prec",), "obs_type": ("obs_type",), "th_ew": ("th_ew",)},
+    ),
+    # The columns of 2022 have new names, and the file some 300 of them; a copy of it names its photos, as addresses, in photo_north ...
+    "microdata_2022": Layout(
+        "microdata_2022",
+        needed=_SINCE_2022,
+        welcome={name: (f"survey_{name}",) for name in ("gps_ew", "gps_prec", "obs_dist")} | _PATHS | _photo_columns("photo_"),
     ),
     "harmonised": Layout(
         "harmonised",
@@ -120,9 +138,15 @@ def _csv(path: Path, layout: Layout) -> Iterator[pa.Table]:
     )
     # The header is read above: ours may have a byte order mark, and its names lose their blanks.
     reading = pacsv.ReadOptions(block_size=_BLOCK, column_names=header, skip_rows=1)
+    parsing = pacsv.ParseOptions(delimiter=separator, invalid_row_handler=_footer)
     with _opened(path) as file:
-        for batch in pacsv.open_csv(file, reading, pacsv.ParseOptions(delimiter=separator), convert):
+        for batch in pacsv.open_csv(file, reading, parsing, convert):
             yield pa.table({ours: batch.column(theirs) for ours, theirs in found.items()})
+
+
+def _footer(row: pacsv.InvalidRow) -> str:
+    """The tables of 2009 and 2012 end with a line such as `234,623 rows selected.`; any other odd line is an error."""
+    return "skip" if "rows selected" in str(row.text) else "error"
 
 
 @contextmanager
@@ -137,6 +161,8 @@ def _opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     else:
         with zipfile.ZipFile(path) as archive:
             tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+            # Of several, the one that is called as the archive.
+            tables = [name for name in tables if Path(name).stem.lower() == path.stem.lower()] or tables
             if len(tables) != 1:
                 raise ConfigError(f"{path} holds {len(tables)} CSV files: unpack it and name the one to read.")
             with archive.open(tables[0]) as member:

@@ -21,6 +21,7 @@ _NO_CODES = pa.array(["", "8", "88", "888", "8888", "-1", "NA"])
 _WEST = pa.array(["2", "w", "west"])
 _TAKEN = pa.array(["1", "yes", "true", "taken", "photo taken"])
 _IN_SITU = pa.array(["1", "2", "in situ < 100 m", "in situ > 100 m"])
+_IN_SITU_LABEL = r"^[12]\s*[-:]?\s*field survey"
 _MISSING_DEGREES = 88.888888
 
 
@@ -72,8 +73,8 @@ def dates(column: pa.ChunkedArray) -> npt.NDArray[np.datetime64]:
 
 
 def codes(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Codes such as ``B11`` without blanks; 8, 88, -1 and their like stand for none."""
-    text = pc.utf8_trim_whitespace(column)
+    """Codes such as ``B11`` without blanks and without a label (``B11 - Common wheat``); 8, 88, -1 and their like stand for none."""
+    text = pc.utf8_trim_whitespace(pc.replace_substring_regex(column, r"\s+-\s.*$", ""))
     return pc.if_else(pc.is_in(text, _NO_CODES), pa.scalar(None, pa.string()), text)
 
 
@@ -93,14 +94,16 @@ def point_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def taken(column: pa.ChunkedArray) -> Flags:
-    """Whether a photo was taken: 1, or its label."""
-    flags: Flags = _numpy(pc.is_in(_lower(column), _TAKEN), False)
+    """Whether a photo was taken: 1, its label, or the photo's address."""
+    text = _lower(column)
+    flags: Flags = _numpy(pc.or_(pc.is_in(text, _TAKEN), pc.starts_with(text, "http")), False)
     return flags
 
 
 def in_situ(column: pa.ChunkedArray) -> Flags:
-    """Whether a surveyor saw the point (observation types 1 and 2): not interpreted on pictures, not out of reach."""
-    flags: Flags = _numpy(pc.is_in(_lower(column), _IN_SITU), False)
+    """Whether a surveyor saw the point (observation types 1 and 2, or their labels): not interpreted on pictures, not out of reach."""
+    text = _lower(column)
+    flags: Flags = _numpy(pc.or_(pc.is_in(text, _IN_SITU), pc.match_substring_regex(text, _IN_SITU_LABEL)), False)
     return flags
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import pyarrow as pa
+
 from skygraft.config.model import Config
-from skygraft.config.photos import LucasPhotos
+from skygraft.config.photos import LucasPhotos, LucasTable
 from skygraft.core.downloads import Check, download, mirror_source
 from skygraft.core.errors import ConfigError, CorruptDataError
 from skygraft.core.identity import digest
 from skygraft.ground.lucas import Selection, photos_table
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
-from skygraft.stages.network import http_client
+from skygraft.stages.network import http_client, named_hosts
 from skygraft.stages.photo_sources import publish_table, source_section
 from skygraft.stages.services import services
 
@@ -22,15 +24,13 @@ _HEAD = 1 << 16
 _LOG = logging.getLogger(__name__)
 
 
-def table_source(config: Config, photos: str) -> str:
-    """Where a source's LUCAS table is taken from: a path of the mirror, or a URL."""
-    section = _section(config, photos)
-    folder = section.harmonised_url if section.layout == "harmonised" else section.table_url
-    return mirror_source(config.mirror, DATASET, section.file, f"{folder.rstrip('/')}/{section.file}")
+def table_source(config: Config, photos: str, table: LucasTable) -> str:
+    """Where a LUCAS table is taken from: a path of the mirror, or a URL."""
+    return mirror_source(config.mirror, DATASET, table.file, _section(config, photos).folder_of(table) + table.file)
 
 
 def run(config: Config, *, photos: str) -> None:
-    """Reads a LUCAS table into the table of photos.
+    """Reads a source's LUCAS tables into one table of photos.
 
     Args:
         config: The configuration.
@@ -44,33 +44,43 @@ def run(config: Config, *, photos: str) -> None:
     layout, section = Layout(config), _section(config, photos)
     identity = identities.photos_identity(config, photos)
     identities.check(layout.photo_shard(photos, 0).parent, identity)
-    path = _table(config, photos)
-    selection = Selection(section.years, section.directions, section.max_obs_dist_m, section.in_situ_only)
-    try:
-        table = photos_table(path, section.layout, selection)
-    except CorruptDataError:
-        if "://" in table_source(config, photos):
-            # Kept, it would be taken for the table again and again.
-            path.unlink(missing_ok=True)
-        raise
-    if table.num_rows == 0:
+    parts = [_photos_of(config, photos, table) for table in section.tables()]
+    if not any(part.num_rows for part in parts):
+        years = [year for table in section.tables() for year in table.years]
         raise ConfigError(
-            f"{path} has no photo that photos.{photos} asks for: years {list(section.years)}, directions {list(section.directions)}, "
-            f"max_obs_dist_m {section.max_obs_dist_m}, in_situ_only {section.in_situ_only}. Loosen one of them."
+            f"{', '.join(table.file for table in section.tables())}: no photo that photos.{photos} asks for: years {years}, directions "
+            f"{list(section.directions)}, max_obs_dist_m {section.max_obs_dist_m}, in_situ_only {section.in_situ_only}. Loosen one of them."
         )
-    rows = publish_table(config, photos, [table])
+    for table, part in zip(section.tables(), parts, strict=True):
+        if part.num_rows == 0:
+            _LOG.warning("%s has no photo that photos.%s asks for (years %s)", table.file, photos, list(table.years))
+    rows = publish_table(config, photos, [pa.concat_tables(parts).sort_by("photo_id")])
     _LOG.info("photos=%s rows=%d", layout.photos(photos), rows)
 
 
-def _table(config: Config, photos: str) -> Path:
+def _photos_of(config: Config, photos: str, table: LucasTable) -> pa.Table:
+    """The photos of one LUCAS table."""
+    section, path = _section(config, photos), _table(config, photos, table)
+    selection = Selection(table.years, section.directions, section.max_obs_dist_m, section.in_situ_only)
+    try:
+        return photos_table(path, table.layout, selection)
+    except CorruptDataError:
+        if "://" in table_source(config, photos, table):
+            # Kept, it would be taken for the table again and again.
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _table(config: Config, photos: str, table: LucasTable) -> Path:
     """The table's file: in the mirror as it lies, else downloaded into the work folder, where a forced run finds it again."""
-    source = table_source(config, photos)
+    source = table_source(config, photos, table)
     if "://" not in source:
         return Path(source)
     section = _section(config, photos)
     origin = digest({"source": source, "world": identities.world_identity(config)})
-    target = Layout(config).work("ingest_lucas", photos, origin) / section.file
-    with services(config), http_client(section.network.model_copy(update={"max_bytes": 1 << 40}), config.seed) as client:
+    target = Layout(config).work("ingest_lucas", photos, origin) / table.file
+    network = section.network.model_copy(update={"max_bytes": 1 << 40})
+    with services(config), http_client(network, config.seed, named=named_hosts(config)) as client:
         download(source, target, client=client, check=Check(validate=_require_table))
     return target
 

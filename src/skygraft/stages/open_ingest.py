@@ -20,7 +20,7 @@ from skygraft.ground.page_log import PageLog
 from skygraft.ground.photo_rows import merged
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
-from skygraft.stages.network import http_client
+from skygraft.stages.network import http_client, named_hosts
 from skygraft.stages.photo_sources import publish_table
 from skygraft.stages.services import services
 
@@ -53,7 +53,7 @@ def search_and_write(config: Config, photos: str, area: Area, network: Network, 
     with PageLog(_answers(config, photos, area)) as log:
         if len(log):
             _LOG.info("going on after %d answers that are kept", len(log))
-        with services(config), http_client(network, config.seed, user_agent) as client:
+        with services(config), http_client(network, config.seed, user_agent, named=named_hosts(config)) as client:
             search(client, wanted, log)
         table = merged(log.photos())
     if table.num_rows == 0:
