@@ -152,6 +152,22 @@ def retry_failed(
 
 
 @app.command(rich_help_panel=GROUND)
+def forget(photos: Annotated[Path, typer.Option(help="A text file with one photo_id a line.")]) -> None:
+    """Take photos out of everything below this folder, in all configurations, and never take them in again.
+
+    They leave tables, photo shards, embeddings and pairs; a tile without photos leaves its plan, and a report that shows one is deleted.
+    Files keep their times: the next run writes such reports anew and repeats nothing else. Models that learnt from the photos are named,
+    and stay until you delete them. Photos that are found nowhere are named too, and stand on the list (data/forgotten.parquet) all the
+    same: that is no failure. While a stage works on a file the verb fails, with everything else done; run it again.
+
+    Example: `skygraft forget --photos ids.txt`
+    """
+    from skygraft.stages.forget import run
+
+    run(photos)
+
+
+@app.command(rich_help_panel=GROUND)
 def embed_photos(
     encoder: Annotated[str, typer.Option(help="Name of the encoder.")],
     photos: Annotated[str, typer.Option(help="Name of the photo source.")],

@@ -51,11 +51,11 @@ def leave_out(path: Path, key: str, gone: pa.Array) -> set[str]:
     return found
 
 
-def rewrite(spec: TableSpec, table: pa.Table, path: Path) -> None:
-    """Gives a file other rows, whole or not at all, and leaves what it says of itself and its time as they are."""
+def rewrite(spec: TableSpec, table: pa.Table, path: Path, more: Mapping[str, str] | None = None) -> None:
+    """Gives a file other rows, whole or not at all, and leaves its time and what it says of itself as they are, but for ``more``."""
     changed_ns = path.stat().st_mtime_ns
     with atomic_path(path) as temporary:
-        write_table(spec, table, temporary, meta=read_meta(path))
+        write_table(spec, table, temporary, meta=read_meta(path) | dict(more or {}))
         os.utime(temporary, ns=(changed_ns, changed_ns))
 
 
@@ -86,6 +86,7 @@ def leave_out_of_shard(folders: Mapping[Path, TableSpec | None], name: str, targ
     with contextlib.ExitStack() as held:
         for folder in sorted(folders):
             held.enter_context(lock(folder / f"{name}.lock"))
+            sweep(folder / f"{name}.parquet")
         twins = [twin for folder in sorted(folders) if (twin := folder / f"{name}.parquet").exists()]
         for folder, spec in sorted(folders.items()):
             found |= _leave_out_of_log(folder / f"{name}.log", spec, key, gone)

@@ -49,3 +49,37 @@ def without(photos: pa.Table, names: Collection[str]) -> pa.Table:
     if not names:
         return photos
     return photos.filter(pc.invert(pc.is_in(photos.column("photo_id"), value_set=pa.array(sorted(names), pa.string()))))
+
+
+def lighter_tiles(tiles: pa.Table, before: pa.Table, after: pa.Table) -> pa.Table:
+    """A plan's tiles after some of its pairs went.
+
+    A tile without photos leaves the plan. One that was centred on a photo that went stays in its place, with its pixels, and names the
+    first photo that is left.
+
+    Args:
+        tiles: The tiles.
+        before: All pairs.
+        after: Those that are left.
+    """
+    left: dict[str, list[str]] = {tile: [] for tile in set(_tiles_of_lost(before, after))}
+    for tile, photo in zip(after.column("tile_id").to_pylist(), after.column("photo_id").to_pylist(), strict=True):
+        if tile in left:
+            left[tile].append(photo)
+    rows = tiles.select(["tile_id", "n_photos", "centre_photo_id"]).to_pylist()
+    for row in rows:
+        photos = left.get(row["tile_id"])
+        if photos:
+            row["n_photos"] = len(photos)
+            row["centre_photo_id"] = row["centre_photo_id"] if row["centre_photo_id"] in photos else min(photos)
+    for name in ("n_photos", "centre_photo_id"):
+        place = tiles.schema.get_field_index(name)
+        field = tiles.schema.field(place)
+        tiles = tiles.set_column(place, field, pa.array([row[name] for row in rows], field.type))
+    return tiles.filter(pa.array([left.get(row["tile_id"]) != [] for row in rows], pa.bool_()))
+
+
+def _tiles_of_lost(before: pa.Table, after: pa.Table) -> list[str]:
+    lost = pc.invert(pc.is_in(before.column("photo_id"), value_set=after.column("photo_id").combine_chunks()))
+    tiles: list[str] = before.column("tile_id").filter(lost).to_pylist()
+    return tiles
