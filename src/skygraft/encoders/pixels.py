@@ -34,8 +34,8 @@ _TURNS: dict[int, tuple[Image.Transpose, Callable[[Box], Box]]] = {
     8: (Image.Transpose.ROTATE_90, lambda b: (1 - b[3], b[0], 1 - b[1], b[2])),
 }
 _FIRST_TURNED = 5
-# Pixels of these are picked and never mixed, so that a crop worked out alone may pick its neighbours.
-_PICKED = ("1", "P")
+# Of palettes pixels are picked, and beside transparent ones colours are uncertain: there the last rounding would show.
+_SMOOTH = ("RGB", "L", "CMYK")
 
 
 class PixelReader:
@@ -44,7 +44,7 @@ class PixelReader:
     Args:
         preprocessing: open_clip's: ``size``, ``interpolation``, ``resize_mode``.
         transform: open_clip's own steps from a picture to a normalised tensor; those before the tensor are taken, on the whole picture,
-            where a network asks for what the short way does not do: rectangles, or bars beside the picture.
+            where the short way does not apply: to palettes and transparency, to rectangles, with bars beside the picture.
     """
 
     def __init__(self, preprocessing: Mapping[str, Any], transform: Any) -> None:
@@ -69,7 +69,7 @@ class PixelReader:
             PermanentItemError: The bytes are no whole picture, or one too large to be opened safely.
         """
         with opened(data) as picture:
-            if self._short and picture.mode not in _PICKED:
+            if self._short and picture.mode in _SMOOTH:
                 return np.asarray(self._crop(picture).convert("RGB"))
             upright = ImageOps.exif_transpose(picture)
             for step in self._steps:
