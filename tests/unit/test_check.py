@@ -424,3 +424,44 @@ def test_sizes_for_people(count: int | None, text: str) -> None:
 )
 def test_times_for_people(seconds: float, text: str) -> None:
     assert check._time(seconds) == text
+
+
+def test_open_photo_sources_name_their_keys_limits_and_terms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAPILLARY_TOKEN", raising=False)
+    area = {"bbox": [10.0, 48.0, 10.3, 48.3]}
+    photos = {
+        "free": {"source": "commons", "area": area},
+        "street": {"source": "mapillary", "area": area},
+        "nature": {"source": "inaturalist", "area": area},
+        "own": {"source": "table", "file": "absent.csv"},
+    }
+    config = load_mapping({"name": "open", "photos": photos}, tmp_path, "open")
+    with pytest.raises(ConfigError, match="2 problems above"):
+        check.run(config)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "MAPILLARY_TOKEN missing" in said and "BLOCKS: MAPILLARY_TOKEN is not set" in said
+    for words in ("CC BY-SA 4.0", "photos.*.contact", "at most 10,000 a day", "there is no file absent.csv"):
+        assert words in said
+    # 0.3 degrees lie in 2 or 3 cells of 0.16 degrees, and in 4 or 5 of 0.08.
+    asked = {match[1]: int(match[2]) for match in re.finditer(r"ingest_(commons|mapillary) \w+: .*?(\d+) boxes", said)}
+    assert 4 <= asked["commons"] <= 9
+    assert 16 <= asked["mapillary"] <= 25
+    assert [f"ingest_{source}" in said for source in ("commons", "mapillary", "inaturalist", "table")] == [True] * 4
+
+
+def test_every_lucas_table_of_a_source_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lucas = {"layout": "harmonised", "file": "lucas_harmo_uf.csv", "years": [2015, 2018], "more_tables": [{}]}
+    check.run(load_mapping({"name": "surveys", "photos": {"lucas": lucas}}, tmp_path, "surveys"))
+    said = "".join(capsys.readouterr().out.split())
+    for address in (
+        "jeodpp.jrc.ec.europa.eu/ftp/jrc-opendata/LUCAS/LUCAS_harmonised/lucas_harmo_uf.csv",
+        "205002/17561401/EU_LUCAS_2022.zip",
+    ):
+        assert address in said
+    assert "publishedfiguresfor2015,2018,2022" in said

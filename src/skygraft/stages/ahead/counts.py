@@ -69,8 +69,9 @@ def count_photos(config: Config, photos: str) -> PhotoCount:
 def _published_points(section: LucasPhotos) -> tuple[int, str]:
     if section.layout == "topsoil":
         return _TOPSOIL_POINTS, "published: the topsoil module of 2018"
-    points = sum(_OBSERVATIONS.get(year, max(_OBSERVATIONS.values())) for year in section.years)
-    years = ", ".join(map(str, section.years))
+    surveys = [year for table in section.tables() for year in table.years]
+    points = sum(_OBSERVATIONS.get(year, max(_OBSERVATIONS.values())) for year in surveys)
+    years = ", ".join(map(str, surveys))
     return points, f"published figures for {years}; counted once ingest_lucas has run"
 
 

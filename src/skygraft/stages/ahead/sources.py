@@ -2,60 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from skygraft.config.encoders import Encoder
 from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
 from skygraft.core.downloads import mirror_source
-from skygraft.stages.ahead import rates, registry
+from skygraft.stages.ahead import open_photos, rates, registry
+from skygraft.stages.ahead.outside import Key, Source, Term, source_file
 from skygraft.stages.layout import Layout
 
 LUCAS = "lucas"
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key in the environment."""
-
-    name: str
-    use: str
-    needed: bool
-
-    @property
-    def present(self) -> bool:
-        """Whether it is set; its value is never looked at."""
-        return bool(os.environ.get(self.name))
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file or folder that a run takes from outside.
-
-    Args:
-        name: What it is.
-        place: Where it comes from.
-        size: Bytes, about; none: small or unknown.
-        there: Whether it is at hand.
-        remedy: What to do where it cannot be had by itself; none: the run fetches or makes it.
-    """
-
-    name: str
-    place: str
-    size: int | None
-    there: bool
-    remedy: str | None = None
-
-
-@dataclass(frozen=True)
-class Term:
-    """Terms that bind whoever uses a source."""
-
-    source: str
-    terms: str
 
 
 def keys(config: Config) -> Iterator[Key]:
@@ -64,6 +22,7 @@ def keys(config: Config) -> Iterator[Key]:
         return
     if any(section.catalogue == "planetary_computer" for section in config.imagery.values()):
         yield Key("PC_SDK_SUBSCRIPTION_KEY", "Planetary Computer: higher limits; it works without", needed=False)
+    yield from open_photos.keys(config)
     if any(_names_hub(encoder) for encoder in config.encoders.values()):
         yield Key("HF_TOKEN", "the weights' hub: higher limits, gated models; public ones work without", needed=False)
 
@@ -75,9 +34,10 @@ def sources(config: Config) -> Iterator[Source]:
         yield _weights(f"encoder {name}", encoder, layout.encoder_files(name))
     for name, section in config.photos.items():
         if config.world is None and isinstance(section, LucasPhotos):
-            folder = section.harmonised_url if section.layout == "harmonised" else section.table_url
-            place = mirror_source(config.mirror, LUCAS, section.file, f"{folder.rstrip('/')}/{section.file}")
-            yield _file(f"LUCAS table of photos.{name}", place, layout.photos(name), None)
+            for table in section.tables():
+                place = mirror_source(config.mirror, LUCAS, table.file, section.folder_of(table) + table.file)
+                yield source_file(f"LUCAS table of photos.{name}", place, layout.photos(name), None)
+    yield from open_photos.sources(config)
     for name, benchmark in config.benchmarks.items():
         for path in layout.benchmark_files(name) if config.world is None else []:
             place = mirror_source(config.mirror, benchmark.dataset, path.name, benchmark.url + path.name)
@@ -86,7 +46,7 @@ def sources(config: Config) -> Iterator[Source]:
                 remedy = f"no public service has it: set mirror to a folder that holds {benchmark.dataset}/{path.name}"
                 yield Source(f"split list of benchmarks.{name}", "a mirror alone", None, False, remedy)
             else:
-                yield _file(f"benchmarks.{name}", place, path, rates.EUROSAT_BYTES if archive else None)
+                yield source_file(f"benchmarks.{name}", place, path, rates.EUROSAT_BYTES if archive else None)
     for name, model in config.foreign_folders().items():
         there = Path(model.folder, "open_clip_config.json").exists()
         yield Source(f"model {name}", model.folder, None, there, None if there else f"make it with '{model.made_by}'")
@@ -103,6 +63,7 @@ def terms(config: Config) -> Iterator[Term]:
             "European Union, Eurostat and JRC: reuse with acknowledgement (CC BY 4.0). Photos may show people, cars and houses: do not "
             "publish those that do.",
         )
+    yield from open_photos.terms(config)
     if config.imagery:
         yield Term(
             "Sentinel-2", "free and open under the Copernicus Sentinel terms: say 'contains modified Copernicus Sentinel data [year]'"
@@ -157,10 +118,3 @@ def _architecture(name: str, encoder: Encoder, size: int) -> Source:
         listed = ", ".join(registry.tags(encoder.model)) or "none"
         return Source(name, f"{encoder.model}, {encoder.weights}", None, False, f"open_clip has no such tag; it has: {listed}")
     return Source(f"{name}: {encoder.model}, {encoder.weights}", str(tag), size, tag.cached())
-
-
-def _file(name: str, place: str, target: Path, size: int | None) -> Source:
-    """A file that the run fetches; a mirror on this machine must have it, unless it was fetched before."""
-    local = "://" not in place
-    there = target.exists() or (local and Path(place).is_file())
-    return Source(name, place, size, there, f"the mirror lacks {place}" if local and not there else None)

@@ -12,7 +12,9 @@ from skygraft.config.evaluation import EncoderModel, FolderModel, RunModel, Scor
 from skygraft.config.imagery import Sentinel2
 from skygraft.config.model import Config
 from skygraft.config.network import Network
-from skygraft.stages.ahead import rates
+from skygraft.config.photo_source import PhotoSource
+from skygraft.config.photos import LucasPhotos
+from skygraft.stages.ahead import open_photos, rates
 from skygraft.stages.ahead.counts import ImageryCount, PhotoCount, count_imagery, count_photos
 from skygraft.stages.ahead.rates import Machine
 from skygraft.stages.ahead.shares import Sharding
@@ -132,12 +134,7 @@ class Account:
     def _ground(self) -> Iterator[Work]:
         for name, section in self.config.photos.items():
             count, (size, sized) = self.photos[name], self.photo_bytes(name)
-            table = round(count.points * 1.44) * rates.LUCAS_ROW_BYTES
-            yield Work(
-                "ingest_lucas", name, f"{count.points:,} points", [self.layout.photos(name)], requests=1, received=table,
-                disk=table + count.photos * 100, seconds=count.photos / 50_000 + table / self.line.bytes_a_second,
-                assumed=f"{count.counted}; {rates.LUCAS_ROW_BYTES} bytes a row, 1.44 rows a photographed point",
-            )  # fmt: skip
+            yield self._ingest(name, section, count)
             received = count.photos * size
             yield Work(
                 "fetch_photos", name, f"{count.photos:,} photos", self.layout.photo_shards(name), jobs=section.shards,
@@ -147,6 +144,21 @@ class Account:
             )  # fmt: skip
         for encoder, photos in self.config.wanted_embeddings():
             yield self._embedding(encoder, photos)
+
+    def _ingest(self, name: str, section: PhotoSource, count: PhotoCount) -> Work:
+        outputs = [self.layout.photos(name)]
+        if isinstance(section, LucasPhotos):
+            table = round(count.points * 1.44) * rates.LUCAS_ROW_BYTES
+            return Work(
+                "ingest_lucas", name, f"{count.points:,} points", outputs, requests=len(section.tables()), received=table,
+                disk=table + count.photos * 100, seconds=count.photos / 50_000 + table / self.line.bytes_a_second,
+                assumed=f"{count.counted}; {rates.LUCAS_ROW_BYTES} bytes a row, 1.44 rows a photographed point",
+            )  # fmt: skip
+        asked = open_photos.asked(section) or open_photos.Asked(0, 0.0, "the service's answers are not counted")
+        return Work(
+            f"ingest_{self.config.photos[name].source}", name, f"{count.photos:,} photos", outputs, requests=asked.requests,
+            disk=count.photos * 200, seconds=asked.seconds + count.photos / 50_000, assumed=f"{count.counted}; {asked.assumed}",
+        )  # fmt: skip
 
     def _embedding(self, encoder: str, photos: str) -> Work:
         section, count = self.config.encoders[encoder], self.photos[photos].photos
