@@ -75,7 +75,7 @@ class Recipe:
     @property
     def captioned_indoors(self) -> int:
         """Indoor photos that the teacher learns from, beside the captioned photos of the ten classes."""
-        return self.captioned_photos // 10
+        return self.captioned_photos // 5
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for a manifest."""
