@@ -39,7 +39,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def configuration(base: str, **facts: Any) -> Config:
-    network = {"attempts": 3, "backoff_s": 0.01, "concurrency": 2}
+    network = {"attempts": 3, "backoff_s": 0.01, "concurrency": 2, "per_second": None}
     source = {"source": "flickr", "area": {"bbox": BOX}, "taken_from": "2015-01-01", "taken_to": "2015-12-31", "api_url": base}
     return load_mapping({"name": "trial", "photos": {"trial": {**source, "api_network": network, **facts}}}, Path(), "trial")
 
@@ -199,7 +199,9 @@ def test_passing_failures_are_tried_again(spoilt: Reply) -> None:
         return spoilt if number in (0, 1, 3, 4) else None
 
     with flickr_server(records, first_two) as server:
-        ingest_flickr.run(configuration(server.base, api_network={"attempts": 3, "backoff_s": 0.01, "concurrency": 1}), photos="trial")
+        ingest_flickr.run(
+            configuration(server.base, api_network={"attempts": 3, "backoff_s": 0.01, "concurrency": 1, "per_second": None}), photos="trial"
+        )
         assert len(server.queries) == 7
     assert rows().keys() == names(records)
 

@@ -14,6 +14,14 @@ from skygraft.config.photo_source import Area, PhotoSource
 Sampling = Literal["complete", "uniform"]
 
 
+class FlickrNetwork(Network):
+    """Limits towards Flickr's service, kept where a section changes others of them."""
+
+    concurrency: int = Field(4, ge=1, le=256, description="requests under way at once; their rate is limited apart from it")
+    per_second: float | None = Field(1.0, gt=0, description="requests a second at most: a key has 3,600 an hour")
+    max_pause_s: float = Field(3600.0, ge=0, description="longest pause that the service may ask for; it counts by the hour")
+
+
 class FlickrPhotos(PhotoSource):
     """Flickr: geotagged photos of an area and a span of days, by the user's own key (FLICKR_API_KEY)."""
 
@@ -38,9 +46,7 @@ class FlickrPhotos(PhotoSource):
     seed: int = Field(42, ge=0, description="uniform: draws the places")
     one_a_minute: bool = Field(True, description="keep one photo of the same author, place and minute")
     api_url: str = operation("https://api.flickr.com/services/rest/", "the service's address")
-    api_network: Network = operation(
-        Network(concurrency=4, per_second=1.0), "limits towards the service: 3,600 calls an hour and key; 'network' is for the photos' host"
-    )
+    api_network: FlickrNetwork = operation(FlickrNetwork(), "limits towards the service; 'network' is for the photos' host")
 
     @model_validator(mode="after")
     def _in_order(self) -> FlickrPhotos:
