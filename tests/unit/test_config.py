@@ -312,6 +312,30 @@ def test_overlays_say_what_the_issue_asks_of_them() -> None:
     assert real.eurosat_kshot.protocols == ("zhou", "igarss", "igarss_80_10_10", "full")
 
 
+def test_graft_asks_flickr_as_its_published_code_does() -> None:
+    graft = load_file(ROOT / "workflow/configs/graft.yaml")
+    asked = graft.photos["flickr_hawaii"]
+    assert isinstance(asked, FlickrPhotos)
+    assert (asked.sampling, asked.draws, asked.seed, asked.radius_km, asked.pages_a_place) == ("uniform", 10_000, 42, 2.0, 4)
+    assert (asked.accuracy, asked.taken_from, asked.sizes) == (15, date(2013, 1, 1), ("c", "z", "w", "n", "b", "h", "o", "m"))
+    assert not asked.one_a_minute
+    (plan,) = graft.plans.values()
+    assert plan.outdoor is not None
+    assert (plan.outdoor.encoder, plan.outdoor.threshold) == ("clip_vit_b16", 0.5)
+    assert graft.encoders["clip_vit_b16"].outdoor.kind == "sentences"
+
+
+def test_two_overlays_differ_by_the_outdoor_filter_alone() -> None:
+    filtered, everything = (load_file(ROOT / f"workflow/configs/{name}.yaml") for name in ("embedded_flickr", "embedded_flickr_all"))
+    plan = filtered.plans["flickr_places"]
+    assert plan.outdoor is not None
+    assert filtered.wanted_embeddings() == [("teacher", "flickr")]
+    teacher = filtered.encoders["teacher"].model_copy(update={"model": everything.encoders["teacher"].model})
+    named = {"name": everything.name, "encoders": {"teacher": teacher}, "report": everything.report}
+    unfiltered = {"flickr_places": plan.model_copy(update={"outdoor": None})}
+    assert filtered.model_copy(update=named | {"plans": unfiltered}) == everything
+
+
 def test_generated_files_are_in_step_with_the_models() -> None:
     assert (ROOT / "config.yaml").read_text(encoding="utf-8") == config_yaml(), "run 'skygraft write-config'"
     assert (ROOT / "workflow/schemas/config.schema.json").read_text(encoding="utf-8") == schema_json(), "run 'skygraft write-config'"
