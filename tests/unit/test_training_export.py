@@ -63,7 +63,9 @@ def test_the_facts_and_the_card_tell_what_was_done(project: Config) -> None:
     assert card["bands"] == ["B04", "B03", "B02"]
     assert card["tiles"] == {"train": 36, "val": 12}
     assert card["photo_count"] == 144
-    assert card["attributions"] == [{"licence": "EU reuse", "author": "European Union", "photos": 192}]
+    # The photos that taught, not those of the validation tiles.
+    shares = [{"source": "lucas", "licence": "EU reuse", "author": "European Union", "authors": 1, "photos": 144}]
+    assert (card["attributions"], card["notices"]) == (shares, [])
     assert card["sha256"]["open_clip_model.safetensors"] == sha256_file(FOLDER / "open_clip_model.safetensors")
     assert card["encoder"]["weights_sha256"] == sha256_file(Path("encoder/open_clip_model.safetensors"))
     readme = (FOLDER / "README.md").read_text()

@@ -9,6 +9,7 @@ rule report:
         data=data_files,
     output:
         layout.report,
+        layout.attribution,
     log:
         layout.log("report") / "report.log",
     benchmark:

@@ -27,12 +27,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Credit:
+    """Whom photos are by and under which licence, and the page of a single one for people."""
+
+    words: str
+    page: str | None
+
+
+@dataclass(frozen=True)
 class Example:
-    """A tile, its photos, and what is known of both."""
+    """A tile, its photos, what is known of both, and whose the photos are, in their order."""
 
     tile: Picture
     photos: tuple[Picture, ...]
     caption: str
+    credits: tuple[Credit, ...] = ()
 
 
 def tile_picture(row: Mapping[str, object]) -> Picture | None:
@@ -60,6 +69,28 @@ def photo_picture(data: bytes, photo_id: str, direction: str | None) -> Picture:
         small = ImageOps.fit(upright, (_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
     towards = {"N": "north", "E": "east", "S": "south", "W": "west", "P": "the point"}.get(direction or "", "no known direction")
     return Picture(jpeg_uri(small), f"ground photo {photo_id}, looking to {towards}", direction or "photo")
+
+
+def photo_credits(photos: Sequence[Mapping[str, object]], *, drawn: bool) -> tuple[Credit, ...]:
+    """Whose some photos are: one entry for all where they are of one author and licence, else one for each; none where nobody is stated.
+
+    Args:
+        photos: Rows with ``author``, ``licence`` and ``page_url``.
+        drawn: Whether a program drew them, so that their table names people who took none of them.
+    """
+    terms = [", ".join(str(photo[name]) for name in ("author", "licence") if photo[name]) for photo in photos]
+    if not any(terms):
+        return ()
+    prefix = "drawn; its table names " if drawn else ""
+    if len(set(terms)) == 1 and not any(photo["page_url"] for photo in photos):
+        return (Credit(prefix + terms[0], None),)
+    pages = [None if drawn else _web(photo["page_url"]) for photo in photos]
+    return tuple(Credit(prefix + (its or "author and licence not stated"), page) for its, page in zip(terms, pages, strict=True))
+
+
+def _web(address: object) -> str | None:
+    """An address that a page may link to."""
+    return address if isinstance(address, str) and address.startswith(("https://", "http://")) else None
 
 
 def spread(groups: Mapping[str, Sequence[str]], count: int) -> list[str]:

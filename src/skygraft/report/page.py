@@ -57,7 +57,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the report shows; ``notes`` are what runs say beside their numbers, by models that say the same."""
+    """Everything that the report shows.
+
+    ``notes`` are what runs say beside their numbers, by models that say the same; ``notices`` are what the sources' terms ask to be said.
+    """
 
     title: str
     name: str
@@ -75,6 +78,7 @@ class Page:
     identities: Sequence[tuple[str, str, str]]
     settings: str
     outdoor: tuple[OutdoorSection, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def render(page: Page) -> str:

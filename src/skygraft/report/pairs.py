@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,25 +15,20 @@ import shapely
 from skygraft.core.errors import Reason
 from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, TILE_SHARD, TILES
 from skygraft.core.tables import read_table
-from skygraft.report.examples import Example, Picture, photo_picture, spread, tile_picture
+from skygraft.report.examples import Example, Picture, photo_credits, photo_picture, spread, tile_picture
 from skygraft.report.figures import density_figure, map_figure
 from skygraft.report.page import PairsSection
 
 _DIRECTIONS = "NESWP"
+_PHOTOS = 4
 # One that no line is broken at.
 _HYPHEN = "\u2011"
 
 
 def read_photos(paths: Sequence[Path]) -> pa.Table:
     """The photo tables of a plan, without what the report does not show."""
-    columns = ["photo_id", "location_id", "direction", "geometry", "captured_at", "year", "nuts0", "licence", "author", "lc"]
+    columns = ["photo_id", "location_id", "direction", "geometry", "captured_at", "year", "nuts0", "licence", "author", "page_url", "lc"]
     return pa.concat_tables([read_table(PHOTOS, path, columns) for path in paths])
-
-
-def attributions(photos: pa.Table) -> dict[tuple[str, str], int]:
-    """Number of photos by licence and author."""
-    licences, authors = photos.column("licence").to_pylist(), photos.column("author").to_pylist()
-    return dict(Counter((licence or "not stated", author or "not stated") for licence, author in zip(licences, authors, strict=True)))
 
 
 def pairs_section(plan: str, tiles: Path, pairs: Path, photos: pa.Table) -> PairsSection | None:
@@ -64,7 +58,7 @@ def pairs_section(plan: str, tiles: Path, pairs: Path, photos: pa.Table) -> Pair
 
 
 def examples(
-    tile_shards: Sequence[Path], pairs: Path, photos: pa.Table, shard_of_photo: Callable[[str], Path], count: int
+    tile_shards: Sequence[Path], pairs: Path, photos: pa.Table, shard_of_photo: Callable[[str], Path], count: int, *, drawn: bool = False
 ) -> tuple[Example, ...]:
     """Good tiles with the good photos of their place.
 
@@ -74,6 +68,7 @@ def examples(
         photos: What :func:`read_photos` gives.
         shard_of_photo: The shard that holds a photo's bytes.
         count: How many at most.
+        drawn: Whether a program drew the photos.
     """
     known = {row["photo_id"]: row for row in photos.drop_columns(["geometry"]).to_pylist()}
     by_tile: dict[str, list[str]] = {}
@@ -91,7 +86,7 @@ def examples(
     chosen = spread({land: sorted(ids) for land, ids in groups.items()}, count)
     rows = _rows(TILE_SHARD.key, {tile: place[tile] for tile in chosen})
     bytes_of = _rows(PHOTO_SHARD.key, {photo: shard_of_photo(photo) for tile in chosen for photo in by_tile[tile]})
-    made = (_example(rows[tile], [known[photo] for photo in by_tile[tile]], bytes_of) for tile in chosen if tile in rows)
+    made = (_example(rows[tile], [known[photo] for photo in by_tile[tile]], bytes_of, drawn) for tile in chosen if tile in rows)
     return tuple(example for example in made if example is not None)
 
 
@@ -106,16 +101,18 @@ def _rows(key: str, where: Mapping[str, Path]) -> dict[str, dict[str, object]]:
 
 
 def _example(
-    tile: Mapping[str, object], photos: Sequence[Mapping[str, object]], rows: Mapping[str, Mapping[str, object]]
+    tile: Mapping[str, object], photos: Sequence[Mapping[str, object]], rows: Mapping[str, Mapping[str, object]], drawn: bool
 ) -> Example | None:
     picture = tile_picture(tile)
     if picture is None:
         return None
     ordered = sorted(photos, key=lambda photo: _DIRECTIONS.find(str(photo["direction"] or "?")))
     shown: list[Picture] = []
+    seen: list[Mapping[str, object]] = []
     for photo in ordered:
         row = rows.get(str(photo["photo_id"]))
-        if row is not None and row["status"] == Reason.OK and isinstance(row["image"], bytes):
+        if row is not None and row["status"] == Reason.OK and isinstance(row["image"], bytes) and len(shown) < _PHOTOS:
+            seen.append(photo)
             shown.append(
                 photo_picture(row["image"], str(photo["photo_id"]), None if photo["direction"] is None else str(photo["direction"]))
             )
@@ -123,12 +120,13 @@ def _example(
     taken = first["captured_at"]
     day = taken.date().isoformat() if hasattr(taken, "date") else str(first["year"])
     acquired = tile["acquired_at"]
-    seen = acquired[0].date().isoformat() if isinstance(acquired, list) and acquired and acquired[0] is not None else "day not known"
+    day_seen = acquired[0].date().isoformat() if isinstance(acquired, list) and acquired and acquired[0] is not None else "day not known"
     cover = f", land cover {first['lc']}" if first["lc"] else ""
     clouds = tile["cloud_fraction"]
     if isinstance(clouds, list) and clouds and clouds[0] is not None:
-        seen += f", {100 * clouds[0]:.0f} % of it cloud"
-    return Example(picture, tuple(shown[:4]), f"{first['location_id']}{cover}. Photos {day}, satellite {seen}.".replace("-", _HYPHEN))
+        day_seen += f", {100 * clouds[0]:.0f} % of it cloud"
+    caption = f"{first['location_id']}{cover}. Photos {day}, satellite {day_seen}.".replace("-", _HYPHEN)
+    return Example(picture, tuple(shown), caption, photo_credits(seen, drawn=drawn))
 
 
 def _degrees(points: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

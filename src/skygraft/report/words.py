@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
 from skygraft.config.evaluation import FolderModel
 from skygraft.config.model import Config
+from skygraft.ground.attribution import Share
 from skygraft.report.page import Source
 
-Attributions = Mapping[str, Mapping[tuple[str, str], int]]
 _COPERNICUS = "Contains modified Copernicus Sentinel data, processed by ESA."
 
 
@@ -63,12 +63,25 @@ def remarks(config: Config, imageries: Iterable[str]) -> Iterator[str]:
         yield "Ground photos may show people, cars and houses: look at this page before you publish it."
 
 
-def sources(config: Config, attributions: Attributions) -> Iterator[Source]:
+def forgotten(photos: int, models: Sequence[str]) -> Iterator[str]:
+    """What to know of photos that their owners took down after the plans were made.
+
+    Args:
+        photos: How many left the plans.
+        models: Runs that had learnt from them before.
+    """
+    if photos:
+        yield f"{_number(photos, 'photo')} left the plans when their owners took them down; tiles and counts here are without them."
+    if models:
+        yield f"Trained before that, and with those photos: {', '.join(models)}. What a model has learnt cannot be taken out of it."
+
+
+def sources(config: Config, shares: Sequence[Share]) -> Iterator[Source]:
     """Whose data this is.
 
     Args:
         config: The configuration.
-        attributions: For each photo source, the number of photos by licence and author.
+        shares: The photos of the plans by source and licence.
     """
     if config.world is not None:
         yield Source(
@@ -77,12 +90,11 @@ def sources(config: Config, attributions: Attributions) -> Iterator[Source]:
             "none needed: drawn by skygraft",
             "The columns of its tables name the real sources' licences because the same code fills them.",
         )
+        # A source of one author, which LUCAS is, has no more to tell.
+        several = {share.source for share in shares if share.authors > 1}
+        yield from (_photos(share, f"{share.photos:,} drawn photos") for share in shares if share.source in several)
         return
-    for name, by_terms in attributions.items():
-        for (licence, author), count in sorted(by_terms.items(), key=lambda entry: -entry[1])[:20]:
-            yield Source(f"photos: {name}", f"{count:,} ground photos, targets of training", licence, author)
-        if len(by_terms) > 20:
-            yield Source(f"photos: {name}", f"{len(by_terms) - 20:,} more authors", "see the photos table", "columns licence and author")
+    yield from (_photos(share, f"{share.photos:,} ground photos, targets of training") for share in shares)
     for name in config.imagery:
         terms = "free and open under the Copernicus Sentinel terms"
         yield Source(f"imagery: {name}", "what the encoders learn to read", terms, _COPERNICUS)
@@ -97,6 +109,12 @@ def sources(config: Config, attributions: Attributions) -> Iterator[Source]:
         where = f"{encoder.model} {encoder.weights or ''}".strip()
         what = "reads the photos, lends its text tower"
         yield Source(f"encoder: {name}", what, terms if encoder.weights == "openai" else "see its model card", where)
+
+
+def _photos(share: Share, what: str) -> Source:
+    several = f"{share.authors:,} authors, each named with the photo in attribution.csv beside this page"
+    named = share.author or ("not stated" if share.authors == 1 else several)
+    return Source(f"photos: {share.source}", what, share.licence or "not stated", named)
 
 
 def _images(config: Config) -> str:

@@ -31,7 +31,7 @@ from skygraft.stages.layout import FORGOTTEN, table_lock
 
 _LOG = logging.getLogger(__name__)
 _KEY = "photo_id"
-_MARK = "forgotten"
+MARK = "forgotten"
 _EXAMPLES = 20
 _SHOWN = re.compile(r"ground photo (.+?), (?:looking|outdoor)")
 
@@ -71,7 +71,7 @@ def taught_before(card: Path) -> bool:
     """
     inputs = json.loads(card.read_text(encoding="utf-8")).get("inputs", {})
     pairs = [(Path(name), digest) for name, digest in inputs.items() if Path(name).name == "pairs.parquet"]
-    return any(path.exists() and _MARK in read_meta(path) and sha256_file(path) != digest for path, digest in pairs)
+    return any(path.exists() and MARK in read_meta(path) and sha256_file(path) != digest for path, digest in pairs)
 
 
 def _take_out(gone: pa.Array, failures: list[str]) -> Counter[str]:
@@ -109,8 +109,8 @@ def _from_plan(path: Path, gone: Collection[str]) -> set[str]:
         if kept.num_rows < pairs.num_rows:
             if tiles.exists():
                 rewrite(TILES, lighter_tiles(read_table(TILES, tiles), pairs, kept), tiles)
-            lost = int(read_meta(path).get(_MARK, "0")) + pairs.num_rows - kept.num_rows
-            rewrite(PAIRS, kept, path, {_MARK: str(lost)})
+            lost = int(read_meta(path).get(MARK, "0")) + pairs.num_rows - kept.num_rows
+            rewrite(PAIRS, kept, path, {MARK: str(lost)})
         return set(pairs.column(_KEY).to_pylist()) - set(kept.column(_KEY).to_pylist())
 
 

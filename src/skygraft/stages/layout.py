@@ -188,6 +188,11 @@ class Layout:
         """The HTML report."""
         return self.results / "report.html"
 
+    @property
+    def attribution(self) -> Path:
+        """Who is to be named for which photo, beside the report."""
+        return self.results / "attribution.csv"
+
     def log(self, rule: str) -> Path:
         """Folder of a rule's logs."""
         return Path("logs", self.config.name, rule)

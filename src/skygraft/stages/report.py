@@ -12,13 +12,14 @@ import yaml
 from skygraft.config.model import Config
 from skygraft.core.files import write_text
 from skygraft.core.identity import digest
-from skygraft.core.schemas import PHOTO_SHARD, TILE_SHARD, embeddings_spec
+from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, TILE_SHARD, embeddings_spec
 from skygraft.core.shards import shard_of
-from skygraft.core.tables import read_meta
+from skygraft.core.tables import read_meta, read_table
 from skygraft.embeddings.scores import read_outdoor_scores
 from skygraft.encoders.identity import EncoderIdentity
 from skygraft.evaluation.benchmarks.eurosat import CLASSES
 from skygraft.evaluation.scores import CONFUSION_COLUMNS, KSHOT_COLUMNS, read_scores, zeroshot_columns
+from skygraft.ground import attribution
 from skygraft.report import pairs, words
 from skygraft.report.examples import Example
 from skygraft.report.figures import kshot_figure
@@ -29,6 +30,7 @@ from skygraft.report.provenance import versions
 from skygraft.report.scores import confusions, kshot_table, zero_shot_lines
 from skygraft.report.statuses import Fate, count_fates
 from skygraft.stages import identities, scored
+from skygraft.stages.forget import MARK, taught_before
 from skygraft.stages.layout import Layout
 
 _LOG = logging.getLogger(__name__)
@@ -46,27 +48,32 @@ def run(config: Config) -> None:
     photos = {plan: pairs.read_photos([layout.photos(name) for name in section.photos]) for plan, section in config.plans.items()}
     curve_list = [curves(name, section.note, layout.run(name) / "history.csv") for name, section in config.runs.items()]
     imageries = [scored.facts_of(config, name).imagery for name in config.scored_models()] if config.eurosat_kshot else []
-    attributions = {plan: pairs.attributions(table) for plan, table in photos.items()}
+    owned = dict(_owned(config))
+    shares = tuple(share for table in owned.values() for share in attribution.shares(table))
     page = Page(
         title=config.report.title,
         name=config.name,
         lead=words.lead(config),
         synthetic=words.synthetic_notice(config),
-        remarks=tuple(words.remarks(config, imageries)),
+        remarks=(*words.remarks(config, imageries), *words.forgotten(*_forgotten(config))),
         notes=_notes(config),
         scores=tuple(_scores(config)),
         curves=tuple(one for one in curve_list if one is not None),
         pairs=tuple(_pairs(config, photos)),
         examples=_examples(config, photos),
         fates=tuple(_fates(config)),
-        sources=tuple(words.sources(config, attributions)),
+        sources=tuple(words.sources(config, shares)),
         versions=versions(Path()) | _seeds(config),
         identities=tuple(_identities(config)),
         settings=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
         outdoor=tuple(_outdoor(config, photos)),
+        notices=attribution.notices(share.source for share in shares) if config.world is None else (),
     )
     html = render(page)
+    data = f"embedded world, seed {config.world.seed}" if config.world is not None else "real"
+    named = attribution.write_list(layout.attribution, [(data, table) for table in owned.values()])
     write_text(layout.report, html)
+    _LOG.info("attribution=%s lines=%d", layout.attribution, named)
     _LOG.info("report=%s bytes=%d", layout.report, len(html.encode()))
 
 
@@ -82,6 +89,23 @@ def _scores(config: Config) -> Iterator[ScoreSection]:
         if table is not None:
             matrices = tuple(matrix for rows in cells for matrix in confusions(rows, protocol.name))
             yield ScoreSection(table, kshot_figure(table), zero_shot_lines(zero_shot, protocol.name), matrices)
+
+
+def _owned(config: Config) -> Iterator[tuple[str, pa.Table]]:
+    """For each source, whose the photos are that stand in a plan: what was left out is shown nowhere and taught nobody."""
+    layout = Layout(config)
+    for name in config.photos:
+        plans = [plan for plan, section in config.plans.items() if name in section.photos]
+        if plans:
+            paired = pa.concat_tables([read_table(PAIRS, layout.pairs(plan), ["photo_id"]) for plan in plans]).column("photo_id")
+            yield name, attribution.of_photos(read_table(PHOTOS, layout.photos(name), attribution.COLUMNS), paired)
+
+
+def _forgotten(config: Config) -> tuple[int, list[str]]:
+    """How many photos left the plans because their owners took them down, and which runs had learnt from them."""
+    layout = Layout(config)
+    photos = sum(int(read_meta(layout.pairs(plan)).get(MARK, "0")) for plan in config.plans)
+    return photos, [run for run in config.runs if taught_before(layout.model_folder(run) / "skygraft.json")]
 
 
 def _notes(config: Config) -> tuple[tuple[str, str], ...]:
@@ -132,7 +156,8 @@ def _examples(config: Config, photos: dict[str, pa.Table]) -> tuple[Example, ...
         def shard_of_photo(photo_id: str, sources: tuple[str, ...] = sources) -> Path:
             return _photo_shard(config, sources, photo_id)
 
-        found += pairs.examples(layout.tile_shards(imagery), layout.pairs(section.plan), photos[section.plan], shard_of_photo, share)
+        tiles, table, drawn = layout.tile_shards(imagery), photos[section.plan], config.world is not None
+        found += pairs.examples(tiles, layout.pairs(section.plan), table, shard_of_photo, share, drawn=drawn)
     return tuple(found[: config.report.examples])
 
 

@@ -7,23 +7,24 @@ import io
 import logging
 import math
 import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skygraft.config.model import Config, nearest
 from skygraft.config.runs import Run
 from skygraft.core.errors import ConfigError
 from skygraft.core.files import lock, sha256_file, sweep_temporaries, write_text
 from skygraft.core.identity import digest
-from skygraft.core.schemas import PHOTOS
+from skygraft.core.schemas import PAIRS, PHOTOS
 from skygraft.core.tables import read_table
 from skygraft.embeddings.cache import read_vectors
 from skygraft.encoders.clip import FrozenClip
 from skygraft.encoders.photo_vectors import PhotoVectors
 from skygraft.encoders.satellite import satellite_clip
+from skygraft.ground import attribution
 from skygraft.stages import identities
 from skygraft.stages.embed_photos import load_encoder
 from skygraft.stages.layout import Layout
@@ -69,13 +70,13 @@ def run(config: Config, *, run: str) -> None:
         sweep_temporaries(scratch)
         curves = fit(model.visual, section, *_batches(config, section, clip, examples), scratch)
         write_text(layout.run(run) / "history.csv", _csv(curves))
-        export(layout.model_folder(run), model, clip, _provenance(config, run, examples, photos, inputs, curves))
+        export(layout.model_folder(run), model, clip, _provenance(config, run, examples, sources, photos, inputs, curves))
         shutil.rmtree(scratch)
     _LOG.info("model=%s val_loss=%s", layout.model_folder(run), curves[-1]["val_loss"])
 
 
 def _photo_tables(config: Config, run: str) -> pa.Table:
-    layout, columns = Layout(config), ["photo_id", "location_id", "year", "licence", "author"]
+    layout, columns = Layout(config), ["photo_id", "location_id", "year", "source", "licence", "author"]
     return pa.concat_tables([read_table(PHOTOS, layout.photos(photos), columns) for photos in config.plan_of(run).photos])
 
 
@@ -125,11 +126,18 @@ def _batches(config: Config, section: Run, clip: FrozenClip, examples: Mapping[s
 
 
 def _provenance(
-    config: Config, run: str, examples: Mapping[str, Examples], photos: pa.Table, inputs: Mapping[str, str], curves: Curves
+    config: Config,
+    run: str,
+    examples: Mapping[str, Examples],
+    sources: Sources,
+    photos: pa.Table,
+    inputs: Mapping[str, str],
+    curves: Curves,
 ) -> Provenance:
     section, imagery, plan = config.runs[run], config.imagery[config.runs[run].imagery], config.plan_of(run)
     world = f"embedded world, seed {config.world.seed}" if config.world is not None else None
-    named = Counter(zip(photos.column("licence").to_pylist(), photos.column("author").to_pylist(), strict=True))
+    taught = attribution.of_photos(photos, _taught(config, run, examples["train"], sources.vectors))
+    shares = attribution.shares(taught)
     return Provenance(
         name=run,
         configuration=config.name,
@@ -145,7 +153,8 @@ def _provenance(
         pooling=section.pooling,
         photos=plan.photos,
         years=tuple(sorted(set(photos.column("year").to_pylist()))),
-        attributions=_attributions(named),
+        attributions=tuple(asdict(share) for share in shares),
+        notices=attribution.notices(share.source for share in shares),
         seed=config.seed,
         torch_threads=section.torch_threads,
         settings=section.identity(),
@@ -158,15 +167,12 @@ def _provenance(
     )
 
 
-def _attributions(named: Mapping[tuple[str | None, str | None], int]) -> tuple[dict[str, Any], ...]:
-    """Licences and authors by number of photos; of many single authors the table alone keeps the names."""
-    by_licence: dict[str | None, list[tuple[str | None, int]]] = {}
-    for (licence, author), count in named.items():
-        by_licence.setdefault(licence, []).append((author, count))
-    return tuple(
-        {"licence": licence, "author": its[0][0] if len(its) == 1 else None, "photos": sum(count for _, count in its)}
-        for licence, its in sorted(by_licence.items(), key=lambda entry: str(entry[0]))
-    )
+def _taught(config: Config, run: str, train: Examples, vectors: PhotoVectors) -> pa.ChunkedArray:
+    """The photos that the model learnt from: those on its training tiles that have an embedding."""
+    pairs = read_table(PAIRS, Layout(config).pairs(config.imagery[config.runs[run].imagery].plan), ["tile_id", "photo_id"])
+    pairs = pairs.filter(pc.is_in(pairs.column("tile_id"), value_set=pa.array(train.tile_ids, pa.string())))
+    photos = pairs.column("photo_id")
+    return photos.filter(pc.is_in(photos, value_set=pa.array(vectors.photo_ids, pa.string())))
 
 
 def _csv(curves: Curves) -> str:

@@ -21,7 +21,7 @@ VERSIONS: Final = {
     "plan_tiles": 1,
     "search_scenes": 1,
     "fetch_tiles": 1,
-    "train": 1,
+    "train": 2,
     "fetch_benchmark": 1,
     "extract_features": 1,
     "evaluate_eurosat_kshot": 2,

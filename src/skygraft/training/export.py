@@ -45,7 +45,8 @@ class Provenance:
         pooling: How the photos of a place became one target.
         photos: Sources of the photos.
         years: Of the photos, and so of the imagery.
-        attributions: Licence and author of the photos, with their number.
+        attributions: Of the photos that taught it, by source and licence: how many, and by whom.
+        notices: What the terms of the photos' sources ask to be said.
         seed: Where all chance came from.
         torch_threads: Equal threads give equal bytes.
         settings: The run's section of the configuration.
@@ -72,6 +73,7 @@ class Provenance:
     photos: tuple[str, ...]
     years: tuple[int, ...]
     attributions: tuple[Mapping[str, Any], ...]
+    notices: tuple[str, ...]
     seed: int
     torch_threads: int
     settings: Mapping[str, Any]
