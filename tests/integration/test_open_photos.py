@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -13,9 +16,9 @@ import pytest
 import shapely
 from tests.servers.standin import StandIn, inside, rewritten, scattered, stand_in
 
-from skygraft.config.load import load_mapping
+from skygraft.config.load import dump, load_mapping
 from skygraft.config.model import Config
-from skygraft.core.errors import ConfigError, PermanentItemError, SkygraftError
+from skygraft.core.errors import ConfigError, EndpointError, PermanentItemError, SkygraftError
 from skygraft.core.schemas import PHOTOS
 from skygraft.core.tables import read_table
 from skygraft.stages import ingest_commons, ingest_inaturalist, ingest_mapillary
@@ -361,3 +364,53 @@ def test_an_area_without_photos_is_told() -> None:
     with stand_in(Commons([]).serve) as server, pytest.raises(ConfigError, match=r"photos\.mine: the service has no photo"):
         ingested(server, "commons")
     assert not Path("data").exists()
+
+
+def test_the_days_requests_are_counted_over_runs_and_the_search_goes_on_another_day() -> None:
+    service = INaturalist(scattered(9000))
+    with stand_in(service.serve) as server:
+        for _ in range(2):
+            with pytest.raises(EndpointError, match=r"iNaturalist allows 2 requests a day.*Run the same command again after \d{4}-"):
+                ingested(server, "inaturalist", requests_a_day=2)
+        assert len(server.queries) == 2
+        used = len(server.queries)
+        times = Path("work/ingest_inaturalist/requests.txt")
+        times.write_text("".join(f"{float(line) - 86_400}\n" for line in times.read_text().splitlines()) + "torn")
+        rows = ingested(server, "inaturalist", requests_a_day=20)
+        assert ids(rows) == on_inaturalist(service, DEFAULT_LICENCES)
+        assert used < len(server.queries) == len({query["id_above"] for query in server.queries})
+
+
+@pytest.mark.parametrize("source", ["commons", "mapillary", "inaturalist"])
+def test_a_killed_search_goes_on_where_it_was(source: str, tmp_path: Path) -> None:
+    photos = scattered(9000 if source == "inaturalist" else 3000)
+    services = {"commons": Commons(photos), "mapillary": Mapillary(photos, 60), "inaturalist": INaturalist(photos)}
+    deadly = {"commons": 9, "mapillary": 9, "inaturalist": 3}[source]
+    killed: list[subprocess.Popen[bytes]] = []
+
+    def kill(number: int, request: Request, response: Response) -> Response:
+        if killed and number == deadly:
+            killed[0].kill()
+        return response
+
+    with stand_in(services[source].serve, kill) as server:
+        config = configured(server, source, api_network={"attempts": 1, "concurrency": 1})
+        Path("mine.yaml").write_text(dump(config))
+        command = [sys.executable, "-m", "skygraft.cli", f"ingest-{source}", "--photos", "mine", "--configfile", "mine.yaml"]
+        killed.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        assert killed[0].wait(60) == -signal.SIGKILL
+        assert not Path("data/photos/mine.parquet").exists()
+        before = list(server.queries)
+        assert len(before) == deadly
+        killed.clear()
+        STAGES[source].run(config, photos="mine")
+        expected = {
+            "commons": on_commons(photos),
+            "mapillary": on_mapillary(photos),
+            "inaturalist": on_inaturalist(INaturalist(photos), DEFAULT_LICENCES),
+        }
+        assert ids(found()) == expected[source]
+    # Asked again are the request that it died at and, of Commons, those of the same box.
+    again = [query for query in before if query in server.queries[deadly:]]
+    assert before[-1] in again
+    assert len({query.get("ggsbbox", str(query)) for query in again}) == 1
