@@ -21,7 +21,6 @@ from skygraft.core.http import HttpClient, Request
 from skygraft.core.http_errors import public_url
 from skygraft.ground.answers import Document, ask, entries, part, trouble
 from skygraft.ground.areas import Box, Region
-from skygraft.ground.daily import DailyLimit
 from skygraft.ground.page_log import PageLog
 from skygraft.ground.photo_rows import Row, moment_of, photo_row, photo_table, place_of, plain, within
 
@@ -49,7 +48,7 @@ class Choice:
     size: str
 
 
-def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog, limit: DailyLimit) -> None:
+def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog) -> None:
     """Asks for all observations of an area, page after page.
 
     Args:
@@ -57,11 +56,10 @@ def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog, limit
         api_url: The service's address.
         choice: Which photos count.
         log: What has been answered, and where answers go.
-        limit: Counts the day's requests.
 
     Raises:
         ItemError: The service refuses, or failed at every try; what was answered is kept.
-        EndpointError: It is dead, asks for too long a pause, or the day's requests are used up.
+        EndpointError: It is dead, or asks for too long a pause.
     """
     for box in choice.region.boxes:
         above = 0
@@ -69,7 +67,6 @@ def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog, limit
             name = f"{','.join(f'{edge:.7f}' for edge in box)};{above}"
             following = log.following(name)
             if following is None:
-                limit.take(client.clock)
                 following, photos = _page(client, api_url, choice, box, above)
                 log.add(name, following, photos)
                 _LOG.info("observations above %d: %d photos", above, photos.num_rows)

@@ -16,7 +16,7 @@ from skygraft.core.tables import read_table
 from skygraft.ground.access import Access
 from skygraft.ground.download import Terms, fetch_shard, items_by_shard, rows_of_other_cuts
 from skygraft.ground.forgotten import read_forgotten
-from skygraft.stages import identities, photo_access
+from skygraft.stages import identities, photo_access, photo_licences
 from skygraft.stages.layout import FORGOTTEN, Layout
 from skygraft.stages.network import http_client
 from skygraft.stages.services import services
@@ -57,7 +57,8 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     identity = identities.photos_identity(config, photos)
     identities.check(layout.photo_shard(photos, 0).parent, identity)
     access = photo_access.picture_access(config, section)
-    table = read_table(PHOTOS, layout.photos(photos), ["photo_id", "url"])
+    table = read_table(PHOTOS, layout.photos(photos), ["photo_id", "url", "licence"])
+    photo_licences.require_allowed(section, table, layout.photos(photos))
     items = items_by_shard(table, section.shards, photo_access.moved(section))
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)

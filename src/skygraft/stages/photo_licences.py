@@ -1,0 +1,49 @@
+"""A second look at licences before any picture is asked for: a table may be older than the settings, or written by another hand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skygraft.config.flickr import FlickrPhotos
+from skygraft.config.open_photos import INaturalistPhotos
+from skygraft.config.photo_source import PhotoSource
+from skygraft.core.errors import CorruptDataError
+from skygraft.ground import flickr_answers, inaturalist
+
+_EXAMPLES = 3
+
+
+def require_allowed(section: PhotoSource, photos: pa.Table, path: Path) -> None:
+    """Checks that every photo has a licence which its section allows; sources whose photos are all free have no such list.
+
+    Args:
+        section: The photo source.
+        photos: ``photo_id`` and ``licence``.
+        path: The table they come from.
+
+    Raises:
+        CorruptDataError: A photo's licence is not allowed, or not stated.
+    """
+    if isinstance(section, FlickrPhotos):
+        # By name, which the service may give to numbers that are not known here: those were allowed by their number.
+        known = flickr_answers.LICENCES
+        refused = _among(photos, {name for number, name in known.items() if number not in section.licences})
+    elif isinstance(section, INaturalistPhotos):
+        refused = pc.invert(_among(photos, {inaturalist.short_name(code) for code in section.licences}))
+    else:
+        return
+    found = photos.filter(pc.or_(refused, pc.is_null(photos.column("licence"))))
+    if found.num_rows:
+        some = [f"{row['photo_id']} ({row['licence'] or 'no licence'})" for row in found.slice(0, _EXAMPLES).to_pylist()]
+        raise CorruptDataError(
+            f"{path} has {found.num_rows} photos under licences that the configuration does not allow, such as {', '.join(some)}. Nothing "
+            f"is fetched: delete the table and run 'skygraft ingest-{section.source}' again."
+        )
+
+
+def _among(photos: pa.Table, names: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(photos.column("licence"), value_set=pa.array(sorted(names), pa.string()))
