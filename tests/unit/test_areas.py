@@ -6,6 +6,7 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import pyproj
 import pytest
 import shapely
 
@@ -78,3 +79,12 @@ def test_what_is_no_area_is_told(tmp_path: Path) -> None:
         region(save(tmp_path / "points.gpkg", shapely.Point(1, 2)))
     with pytest.raises(ConfigError, match="does not say its coordinate system"):
         region(save(tmp_path / "bare.shp", shapely.box(0, 0, 1, 1), crs=None))
+
+
+def test_the_ground_of_an_area_is_that_on_the_ellipsoid(tmp_path: Path) -> None:
+    box = shapely.box(10.0, 47.0, 12.0, 49.0)
+    exact = abs(pyproj.Geod(ellps="WGS84").geometry_area_perimeter(shapely.segmentize(box, 0.01))[0]) / 1e6
+    assert region(Area(bbox=(10.0, 47.0, 12.0, 49.0))).km2() == pytest.approx(exact, rel=0.01)
+    assert region(save(tmp_path / "box.gpkg", box)).km2() == pytest.approx(exact, rel=0.01)
+    halves = [region(Area(bbox=bbox)).km2() for bbox in ((179.0, 0.0, -179.0, 2.0), (0.0, 0.0, 2.0, 2.0))]
+    assert halves[0] == pytest.approx(halves[1])

@@ -20,6 +20,7 @@ Box = tuple[float, float, float, float]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 _HALF_TURN, _TURN = 180.0, 360.0
+_EARTH_KM = 6371.0088
 _DRAWN_AT_ONCE = 4096
 _DRAWN_AT_MOST = 20_000_000
 
@@ -51,6 +52,14 @@ class Region:
         shapes = [self.polygons] if self.polygons is not None else [shapely.box(*own) for own in self.boxes]
         return any(bool(shapely.intersects(shape, outline)) for shape in shapes)
 
+    def km2(self) -> float:
+        """How much ground it has, square kilometres on a sphere."""
+        if self.polygons is None:
+            return float(sum(map(_box_km2, self.boxes)))
+        # Latitudes drawn as their sines: areas on that map are areas on the ground.
+        flat = shapely.transform(self.polygons, lambda places: np.radians(places) * [1.0, 0.0] + np.sin(np.radians(places)) * [0.0, 1.0])
+        return float(shapely.area(flat)) * _EARTH_KM**2
+
     def draw(self, count: int, seed: int) -> tuple[Floats, Floats]:
         """Places drawn uniformly over the area's ground: as many a square kilometre in the north as in the south.
 
@@ -80,6 +89,11 @@ class Region:
             found.append((lon[inside], lat[inside]))
             missing, drawn = missing - len(inside), drawn + _DRAWN_AT_ONCE
         return np.concatenate([lon for lon, _ in found]), np.concatenate([lat for _, lat in found])
+
+
+def _box_km2(box: Box) -> float:
+    west, south, east, north = np.radians(box)
+    return float((east - west) * (np.sin(north) - np.sin(south))) * _EARTH_KM**2
 
 
 def region(area: Area) -> Region:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
+from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.imagery import Sentinel2
 from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
@@ -18,6 +19,7 @@ from skygraft.core.tables import read_table
 from skygraft.geo.ordering import squares
 from skygraft.geo.utm import to_utm, utm_epsg
 from skygraft.imagery.queries import queries_for
+from skygraft.stages.ahead import flickr
 from skygraft.stages.layout import Layout
 
 # IGARSS'24: LUCAS 2018 has about 235,000 points with some 900,000 photos in four directions.
@@ -57,6 +59,11 @@ def count_photos(config: Config, photos: str) -> PhotoCount:
         table = read_table(PHOTOS, path, ["location_id"])
         return PhotoCount(pc.count_distinct(table.column(0)).as_py(), table.num_rows, f"counted in {path}")
     section = config.photos[photos]
+    if isinstance(section, FlickrPhotos):
+        expected, how = flickr.photos(section)
+        if config.world is not None:
+            expected, how = config.world.flickr_photos, "all that the world's Flickr has"
+        return PhotoCount(expected, expected, how)
     if not isinstance(section, LucasPhotos):
         return PhotoCount(0, 0, f"not known before 'skygraft ingest-{section.source}' has asked the service")
     share = len(set(section.directions) & set("NESW")) / 4 + ("P" in section.directions) / 4

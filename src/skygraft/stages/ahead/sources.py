@@ -9,7 +9,7 @@ from skygraft.config.encoders import Encoder
 from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
 from skygraft.core.downloads import mirror_source
-from skygraft.stages.ahead import open_photos, rates, registry
+from skygraft.stages.ahead import flickr, open_photos, rates, registry
 from skygraft.stages.ahead.outside import Key, Source, Term, source_file
 from skygraft.stages.layout import Layout
 
@@ -22,6 +22,7 @@ def keys(config: Config) -> Iterator[Key]:
         return
     if any(section.catalogue == "planetary_computer" for section in config.imagery.values()):
         yield Key("PC_SDK_SUBSCRIPTION_KEY", "Planetary Computer: higher limits; it works without", needed=False)
+    yield from flickr.keys(config)
     yield from open_photos.keys(config)
     if any(_names_hub(encoder) for encoder in config.encoders.values()):
         yield Key("HF_TOKEN", "the weights' hub: higher limits, gated models; public ones work without", needed=False)
@@ -63,6 +64,7 @@ def terms(config: Config) -> Iterator[Term]:
             "European Union, Eurostat and JRC: reuse with acknowledgement (CC BY 4.0). Photos may show people, cars and houses: do not "
             "publish those that do.",
         )
+    yield from flickr.terms(config)
     yield from open_photos.terms(config)
     if config.imagery:
         yield Term(

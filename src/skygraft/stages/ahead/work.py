@@ -9,12 +9,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from skygraft.config.evaluation import EncoderModel, FolderModel, RunModel, ScoredModel
+from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.imagery import Sentinel2
 from skygraft.config.model import Config
 from skygraft.config.network import Network
 from skygraft.config.photo_source import PhotoSource
 from skygraft.config.photos import LucasPhotos
-from skygraft.stages.ahead import open_photos, rates
+from skygraft.stages.ahead import flickr, open_photos, rates
 from skygraft.stages.ahead.counts import ImageryCount, PhotoCount, count_imagery, count_photos
 from skygraft.stages.ahead.rates import Machine
 from skygraft.stages.ahead.shares import Sharding
@@ -153,6 +154,12 @@ class Account:
                 "ingest_lucas", name, f"{count.points:,} points", outputs, requests=len(section.tables()), received=table,
                 disk=table + count.photos * 100, seconds=count.photos / 50_000 + table / self.line.bytes_a_second,
                 assumed=f"{count.counted}; {rates.LUCAS_ROW_BYTES} bytes a row, 1.44 rows a photographed point",
+            )  # fmt: skip
+        if isinstance(section, FlickrPhotos):
+            calls, seconds, how = flickr.calls(section, count.photos)
+            return Work(
+                "ingest_flickr", name, f"{count.photos:,} photos", outputs, requests=calls, received=flickr.received(count.photos),
+                disk=count.photos * 200, seconds=seconds, assumed=f"{count.counted}; {how}",
             )  # fmt: skip
         asked = open_photos.asked(section) or open_photos.Asked(0, 0.0, "the service's answers are not counted")
         return Work(
