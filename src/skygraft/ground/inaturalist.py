@@ -21,6 +21,7 @@ from skygraft.core.http import HttpClient, Request
 from skygraft.core.http_errors import public_url
 from skygraft.ground.answers import Document, ask, entries, part, trouble
 from skygraft.ground.areas import Box, Region
+from skygraft.ground.daily import DailyLimit
 from skygraft.ground.page_log import PageLog
 from skygraft.ground.photo_rows import Row, moment_of, photo_row, photo_table, place_of, plain, within
 
@@ -48,7 +49,7 @@ class Choice:
     size: str
 
 
-def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog) -> None:
+def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog, limit: DailyLimit) -> None:
     """Asks for all observations of an area, page after page.
 
     Args:
@@ -56,10 +57,11 @@ def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog) -> No
         api_url: The service's address.
         choice: Which photos count.
         log: What has been answered, and where answers go.
+        limit: Counts the day's requests.
 
     Raises:
         ItemError: The service refuses, or failed at every try; what was answered is kept.
-        EndpointError: It is dead, or asks for too long a pause.
+        EndpointError: It is dead, asks for too long a pause, or the day's requests are used up.
     """
     for box in choice.region.boxes:
         above = 0
@@ -67,6 +69,7 @@ def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog) -> No
             name = f"{','.join(f'{edge:.7f}' for edge in box)};{above}"
             following = log.following(name)
             if following is None:
+                limit.take(client.clock)
                 following, photos = _page(client, api_url, choice, box, above)
                 log.add(name, following, photos)
                 _LOG.info("observations above %d: %d photos", above, photos.num_rows)
@@ -126,7 +129,7 @@ def _rows(observation: Document, choice: Choice) -> Iterator[Row]:
         return
     if not _in_days(moment_of(observation.get("observed_on")), choice.days):
         return
-    captured = moment_of(observation.get("time_observed_at")) or moment_of(observation.get("observed_on"))
+    captured, tags = moment_of(observation.get("time_observed_at")) or moment_of(observation.get("observed_on")), observation.get("tags")
     for photo in entries(observation.get("photos")):
         licence, url = str(photo.get("license_code") or "").lower(), photo.get("url")
         if licence not in choice.licences or not isinstance(url, str) or not isinstance(photo.get("id"), int) or photo.get("hidden"):
@@ -142,7 +145,7 @@ def _rows(observation: Document, choice: Choice) -> Iterator[Row]:
             author=plain(part(observation, "user", "name")) or plain(part(observation, "user", "login")),
             page_url=plain(observation.get("uri")),
             title=plain(observation.get("species_guess")) or plain(part(observation, "taxon", "name")),
-            tags=[tag for tag in observation.get("tags") or [] if isinstance(tag, str)] or None,
+            tags=[tag for tag in tags if isinstance(tag, str)] or None if isinstance(tags, list) else None,
         )
 
 
