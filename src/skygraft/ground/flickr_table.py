@@ -20,7 +20,7 @@ from skygraft.ground.flickr_rows import FOUND, photos_rows
 
 Ids = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-_BUCKET_ROWS = 200_000
+_PART_ROWS = 200_000
 _BATCH_ROWS = 50_000
 _LOG = logging.getLogger(__name__)
 
@@ -94,7 +94,12 @@ class Sieve:
 
 
 def sorted_rows(
-    pages: Iterable[pa.RecordBatch], chosen: Ids, terms: Terms, licences: Mapping[int, str], folder: Path
+    pages: Iterable[pa.RecordBatch],
+    chosen: Ids,
+    terms: Terms,
+    licences: Mapping[int, str],
+    folder: Path,
+    part_rows: int = _PART_ROWS,
 ) -> Iterator[pa.Table]:
     """Rows of the table of photos, ascending by number, in parts.
 
@@ -104,8 +109,9 @@ def sorted_rows(
         terms: What a photo must be.
         licences: Short names by number.
         folder: For scratch; emptied at the end.
+        part_rows: Rows of a part; what is held in memory at a time.
     """
-    buckets = _Buckets(folder, -(-len(chosen) // _BUCKET_ROWS))
+    buckets = _Buckets(folder, -(-len(chosen) // part_rows), part_rows)
     try:
         _spill(pages, chosen, terms, buckets)
         for bucket in buckets.tables():
@@ -128,7 +134,7 @@ def _spill(pages: Iterable[pa.RecordBatch], chosen: Ids, terms: Terms, buckets: 
         index = index[first]
         done[place[index]] = True
         # Ascending by place, so a bucket's rows are one run.
-        ends = np.searchsorted(place[index] // _BUCKET_ROWS, np.arange(buckets.count + 1))
+        ends = np.searchsorted(place[index] // buckets.rows, np.arange(buckets.count + 1))
         chosen_rows = rows.take(pa.array(index))
         for bucket in range(buckets.count):
             if ends[bucket + 1] > ends[bucket]:
@@ -151,8 +157,8 @@ def _gathered(pages: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 class _Buckets:
     """Scratch files of rows, each with a range of photos."""
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self.count = count
+    def __init__(self, folder: Path, count: int, rows: int) -> None:
+        self.count, self.rows = count, rows
         self._folder = folder
         self._writers: list[Any] = []
         folder.mkdir(parents=True, exist_ok=True)
