@@ -11,7 +11,14 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+
+from skygraft.config.outdoor import OutdoorSentences
+from skygraft.embeddings.outdoor import load_judge
+from skygraft.encoders.clip import load_folder
+from skygraft.world.scattered import TRUTH, drawn_photos
 
 FINISHED = os.environ.get("SKYGRAFT_FINISHED_RUNS")
 ALIGNED = ("igarss_revised", "igarss_cosine")
@@ -30,6 +37,23 @@ def rows(name: str) -> list[dict[str, str]]:
 def test_the_teacher_reads_held_out_photos(configuration: str, results: str) -> None:
     facts = json.loads(Path(FINISHED or "", "data", configuration, "world/teacher/skygraft.json").read_text(encoding="utf-8"))
     assert facts["heldout_zeroshot"] >= 0.90
+
+
+@pytest.mark.parametrize(("configuration", "results"), RUNS)
+def test_sentences_tell_photos_taken_outdoors(configuration: str, results: str) -> None:
+    world = Path(FINISHED or "", "data", configuration, "world")
+    indoors = {row["photo_id"]: row["indoor"] for row in pq.read_table(world / TRUTH, columns=["photo_id", "indoor"]).to_pylist()}
+    photos = drawn_photos(world)
+    teacher = load_folder(world / "teacher")
+    judge = load_judge(OutdoorSentences(), teacher).sentences
+    assert judge is not None
+    kept = judge(teacher.encode_images([photo.file.read_bytes() for photo in photos])) >= 0.5
+    inside = np.array([indoors[f"flickr:{photo.id}"] for photo in photos])
+    assert 0.1 < inside.mean() < 0.5
+    assert (kept != inside).mean() >= 0.95
+    # Either side alone, too: keeping every photo would be right four times in five.
+    assert (~kept[inside]).mean() >= 0.9
+    assert kept[~inside].mean() >= 0.9
 
 
 @pytest.mark.parametrize(("configuration", "results"), RUNS)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from skygraft.core.errors import CorruptDataError
 from skygraft.core.shards import Item
 from skygraft.embeddings.cache import Row, StoredPhoto, absent_row, failed_row, ok_row
+from skygraft.embeddings.photo_bytes import stored_bytes
 from skygraft.embeddings.prefetch import Clock, Decoded, encoded
 from skygraft.encoders.clip import FrozenClip
 
@@ -50,25 +48,9 @@ class Encoder:
         for item in items:
             if item.payload.sha256 is not None:
                 alike.setdefault(item.payload.sha256, []).append(item)
-        batches = self._batches([members[0] for members in alike.values()])
+        batches = stored_bytes([members[0] for members in alike.values()], self._batch_size)
         for rows in encoded(batches, self._clip, self._threads, self.clock, self._encode):
             yield [row | {"photo_id": item.key} for row in rows for item in alike[str(row["made_from"])]]
-
-    def _batches(self, items: Sequence[Item[StoredPhoto]]) -> Iterator[list[tuple[Item[StoredPhoto], bytes]]]:
-        batch = []
-        for shard, members in groupby(items, key=lambda item: item.payload.shard):
-            wanted = {item.key: item for item in members}
-            for rows in pq.ParquetFile(shard).iter_batches(batch_size=64, columns=["photo_id", "image"]):
-                for photo_id, image in zip(rows.column("photo_id").to_pylist(), rows.column("image"), strict=True):
-                    if photo_id in wanted:
-                        batch.append((wanted.pop(photo_id), image.as_py()))
-                    if len(batch) == self._batch_size:
-                        yield batch
-                        batch = []
-            if wanted:
-                raise CorruptDataError(f"{shard} no longer holds {next(iter(wanted))}: run embed_photos again.")
-        if batch:
-            yield batch
 
     def _encode(self, photos: Decoded[Item[StoredPhoto]]) -> list[Row]:
         self.decoded += len(photos.keys) + len(photos.broken)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from skygraft.config.outdoor import OutdoorCheckpoint, OutdoorScore, OutdoorSentences
-from skygraft.core.errors import CorruptDataError, PermanentItemError
+from skygraft.core.errors import PermanentItemError
 from skygraft.core.identity import digest
 from skygraft.core.shards import Item
 from skygraft.embeddings.cache import Row, StoredPhoto
+from skygraft.embeddings.photo_bytes import stored_bytes
 from skygraft.encoders.clip import FrozenClip
 from skygraft.encoders.outdoor import SentenceScore, load_sentences, sentence_score
 from skygraft.encoders.scenes import SceneNetwork, load_scene_network
@@ -78,13 +77,14 @@ def picture_scores(network: SceneNetwork, items: Sequence[Item[StoredPhoto]], th
         CorruptDataError: A photo shard changed since the items were listed.
     """
     found: dict[str, float] = {}
+    each = {item.payload.sha256: item for item in items if item.payload.sha256 is not None}
     with ThreadPoolExecutor(threads) as pool:
-        for batch in _batches(items):
-            prepared = list(pool.map(lambda data: _prepared(network, data), batch.values()))
-            good = [(key, tensor) for key, tensor in zip(batch, prepared, strict=True) if tensor is not None]
+        for batch in stored_bytes(list(each.values()), _BATCH):
+            prepared = pool.map(lambda data: _prepared(network, data), [data for _, data in batch])
+            good = [(item.made_from, tensor) for (item, _), tensor in zip(batch, prepared, strict=True) if tensor is not None]
             if good:
                 scores = network.probabilities(torch.stack([tensor for _, tensor in good])).tolist()
-                found |= dict(zip((key for key, _ in good), scores, strict=True))
+                found |= dict(zip((sha256 for sha256, _ in good), scores, strict=True))
     return found
 
 
@@ -93,23 +93,3 @@ def _prepared(network: SceneNetwork, data: bytes) -> Tensor | None:
         return network.prepare(data)
     except PermanentItemError:
         return None
-
-
-def _batches(items: Sequence[Item[StoredPhoto]]) -> Iterator[dict[str, bytes]]:
-    """The photos' bytes by their sha256, each once, a few at a time."""
-    by_shard: dict[Path, dict[str, str]] = {}
-    for item in {item.payload.sha256: item for item in items if item.payload.sha256 is not None}.values():
-        by_shard.setdefault(item.payload.shard, {})[item.key] = str(item.payload.sha256)
-    for shard, wanted in by_shard.items():
-        batch: dict[str, bytes] = {}
-        for rows in pq.ParquetFile(shard).iter_batches(batch_size=_BATCH, columns=["photo_id", "image"]):
-            for photo_id, image in zip(rows.column("photo_id").to_pylist(), rows.column("image"), strict=True):
-                if photo_id in wanted:
-                    batch[wanted.pop(photo_id)] = image.as_py()
-            if len(batch) >= _BATCH:
-                yield batch
-                batch = {}
-        if wanted:
-            raise CorruptDataError(f"{shard} no longer holds {next(iter(wanted))}: run embed_photos again.")
-        if batch:
-            yield batch
