@@ -93,6 +93,16 @@ def test_every_configuration_can_be_planned(configfile: Path, tmp_path: Path) ->
     assert ("build_world" in rules) == (load_file(REPOSITORY / configfile).world is not None)
 
 
+@pytest.mark.parametrize("configfile", CONFIGURATIONS, ids=str)
+def test_photos_and_their_embeddings_can_be_planned_alone(configfile: Path, tmp_path: Path) -> None:
+    config = load_file(REPOSITORY / configfile)
+    rules = planned_rules(REPOSITORY / configfile, tmp_path, "photos", "embeddings")
+    assert {rule for rule in rules if rule.startswith("ingest_")} == {f"ingest_{section.source}" for section in config.photos.values()}
+    assert ("fetch_photos" in rules) == bool(config.photos)
+    assert ("embed_photos" in rules) == bool(config.wanted_embeddings())
+    assert not {"plan_tiles", "fetch_tiles", "train"} & set(rules)
+
+
 def test_a_misspelt_key_stops_the_workflow_with_its_name(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(f"extends: {REPOSITORY / CONFIG}\nname: wrong\nrport: {{title: x}}\n", encoding="utf-8")

@@ -35,7 +35,7 @@ from skygraft.stages.layout import Layout
 
 _LOG = logging.getLogger(__name__)
 # Photos on either side of an outdoor filter's threshold.
-_CLOSE_CALLS = 16
+_CLOSE_CALLS = 14
 
 
 def run(config: Config) -> None:
