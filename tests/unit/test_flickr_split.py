@@ -130,6 +130,26 @@ def test_totals_that_shift_lose_nothing() -> None:
     assert found == set(range(150))
 
 
+def test_a_part_that_turns_out_too_large_while_its_pages_come_is_cut_once() -> None:
+    photos = spread(150)
+    service, counted = honest(photos, SMALL), set[str]()
+
+    def modest(ask: Ask) -> Answer:
+        """The first count of each part is far too low."""
+        answer = service(ask)
+        total = min(answer.total, 5) if ask.part.key not in counted else answer.total
+        counted.add(ask.part.key)
+        return Answer(total, answer.shown, answer.ids)
+
+    for seed in range(10):
+        counted.clear()
+        crawl = whole()
+        found, asked = crawled(crawl, modest, seed)
+        assert found == set(range(150))
+        assert len(asked) == len(set(asked))
+        assert crawl.outcome.splits > 10 and not crawl.outcome.too_many
+
+
 def test_totals_that_are_too_high_are_told_of_and_end() -> None:
     photos = spread(40)
     crawl = whole()

@@ -94,6 +94,10 @@ class FlickrClient:
     def __repr__(self) -> str:
         return f"FlickrClient({self._url!r})"
 
+    def stop(self) -> None:
+        """Ends every wait; nothing more can be asked."""
+        self._http.close()
+
     def page(self, ask: Ask) -> Page:
         """One page of a part.
 

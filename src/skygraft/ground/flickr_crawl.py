@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -20,6 +20,7 @@ from skygraft.ground.flickr_split import Ask, Crawl, Outcome
 _LOG = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 10.0
 _ASTRAY_AT_MOST = 40
+_NAMED = 10
 
 
 @dataclass
@@ -55,67 +56,77 @@ def search(
     """
     calls = Calls()
     for name, page in journal.pages():
-        ask = crawl.claim(name)
-        if ask is not None:
-            _take(crawl, ask, page, keep)
-            calls.kept += 1
+        calls.kept += 1
+        if (ask := crawl.claim(name)) is not None:
+            crawl.tell(ask, page.answer)
+        keep(page.rows)
     licences = journal.licences()
     if licences is None or crawl.waiting:
         with connect() as client:
             if licences is None:
                 licences = client.licences()
                 journal.add_licences(licences)
-            _ask(crawl, journal, client, concurrency, keep, calls)
+            _Asking(crawl, journal, client, keep, calls).run(concurrency)
     _check_licences(licences)
     return calls, LICENCES | licences
 
 
-def _ask(
-    crawl: Crawl, journal: PageJournal, client: FlickrClient, concurrency: int, keep: Callable[[pa.RecordBatch], None], calls: Calls
-) -> None:
-    """Asks until nothing is left; after a failure, what is under way is still kept."""
-    under_way: dict[Future[Page], Ask] = {}
+@dataclass
+class _Asking:
+    """The live part of a search: requests under way, and what went wrong first."""
+
+    crawl: Crawl
+    journal: PageJournal
+    client: FlickrClient
+    keep: Callable[[pa.RecordBatch], None]
+    calls: Calls
     failure: SkygraftError | None = None
-    said, astray = time.monotonic(), 0
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="search") as pool:
-        while True:
-            while failure is None and len(under_way) < concurrency and (ask := crawl.take()) is not None:
-                under_way[pool.submit(client.page, ask)] = ask
-            if not under_way:
-                break
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                ask = under_way.pop(future)
-                try:
-                    page = future.result()
-                except SkygraftError as error:
-                    failure = failure or error
-                    continue
-                journal.add(ask.key, page)
-                _take(crawl, ask, page, keep)
-                calls.made, calls.photos = calls.made + 1, calls.photos + page.rows.num_rows
-                astray = astray + 1 if page.shown and not page.rows.num_rows else 0
-            if astray >= _ASTRAY_AT_MOST:
-                failure = failure or EndpointError(
-                    f"the service answered {astray} times in a row with photos of other places or times than asked: it does not heed the "
-                    "question. Check api_url; delete the work folder before the next try."
-                )
-            if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
-                said = time.monotonic()
-                _LOG.info("calls=%d photos=%d requests_waiting=%d", calls.made, calls.photos, crawl.waiting)
-    if failure is not None:
-        raise _told(failure, calls) from failure
+    astray: int = 0
+    said: float = field(default_factory=time.monotonic)
 
+    def run(self, concurrency: int) -> None:
+        """Asks until nothing is left; after a failure, what is under way is still kept."""
+        under_way: dict[Future[Page], Ask] = {}
+        with ThreadPoolExecutor(concurrency, thread_name_prefix="search") as pool:
+            try:
+                while True:
+                    while self.failure is None and len(under_way) < concurrency and (ask := self.crawl.take()) is not None:
+                        under_way[pool.submit(self.client.page, ask)] = ask
+                    if not under_way:
+                        break
+                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                        self._finish(under_way.pop(future), future)
+            except BaseException:
+                # Whoever waits out a pause of the service would keep the pool from ending.
+                self.client.stop()
+                raise
+        if isinstance(self.failure, ItemError):
+            kept = self.calls.kept + self.calls.made
+            raise EndpointError(
+                f"{self.failure} The {kept} answers so far are kept: the same command goes on after them."
+            ) from self.failure
+        if self.failure is not None:
+            raise self.failure
 
-def _take(crawl: Crawl, ask: Ask, page: Page, keep: Callable[[pa.RecordBatch], None]) -> None:
-    crawl.tell(ask, page.answer)
-    keep(page.rows)
-
-
-def _told(failure: SkygraftError, calls: Calls) -> SkygraftError:
-    """The failure of one request as that of the search, which can go on."""
-    if not isinstance(failure, ItemError):
-        return failure
-    return EndpointError(f"{failure} The {calls.kept + calls.made} answers so far are kept: the same command goes on after them.")
+    def _finish(self, ask: Ask, future: Future[Page]) -> None:
+        try:
+            page = future.result()
+        except SkygraftError as error:
+            self.failure = self.failure or error
+            return
+        self.journal.add(ask.key, page)
+        self.crawl.tell(ask, page.answer)
+        self.keep(page.rows)
+        self.calls.made, self.calls.photos = self.calls.made + 1, self.calls.photos + page.rows.num_rows
+        self.astray = self.astray + 1 if page.shown and not page.rows.num_rows else 0
+        if self.astray >= _ASTRAY_AT_MOST:
+            self.failure = self.failure or EndpointError(
+                f"the service answered {self.astray} times in a row with photos of other places or times than asked: it does not heed the "
+                "question. Check api_url; delete the work folder before the next try."
+            )
+        if time.monotonic() - self.said >= _SECONDS_BETWEEN_LINES:
+            self.said = time.monotonic()
+            _LOG.info("calls=%d photos=%d requests_waiting=%d", self.calls.made, self.calls.photos, self.crawl.waiting)
 
 
 def _check_licences(said: dict[int, str]) -> None:
@@ -130,7 +141,9 @@ def _check_licences(said: dict[int, str]) -> None:
 
 def tell_outcome(outcome: Outcome, name: str) -> None:
     """Logs what a user should know of a search: parts that are too full, and counts that were not reached."""
-    for key, total in outcome.too_many:
+    if len(outcome.too_many) > _NAMED:
+        _LOG.warning("%s: %d parts have more photos than the service gives, and cannot be cut; some of them:", name, len(outcome.too_many))
+    for key, total in outcome.too_many[:_NAMED]:
         _LOG.warning("%s: the service counts %d photos in %s, gives no more than its limit, and the part cannot be cut", name, total, key)
     parts, photos = outcome.short
     if parts:

@@ -116,6 +116,7 @@ class Crawl:
         self._limits, self._wanted = limits, wanted
         self._waiting: dict[str, Ask] = {}
         self._gathering: dict[str, _Gathering] = {}
+        self._dropped: set[str] = set()
         self._want_parts(tuple(parts), expected=0)
 
     @property
@@ -135,9 +136,9 @@ class Crawl:
         """Takes an answer in, and adds what is to be asked because of it."""
         state = self._gathering.get(ask.part.key)
         if state is None:
-            if ask.page == 1 and ask.turn == 0:
+            # Else it is a page of a part that was cut meanwhile: its parts find the same.
+            if ask.part.key not in self._dropped:
                 self._begin(ask, answer)
-            # Else a page of a part that was cut meanwhile: its photos are kept, its parts find the rest.
             return
         state.under_way -= 1
         self._take_in(state, ask, answer)
@@ -231,5 +232,6 @@ class Crawl:
     def _drop(self, state: _Gathering) -> None:
         """Forgets a part that was cut; its pages that are not under way are not asked."""
         del self._gathering[state.part.key]
+        self._dropped.add(state.part.key)
         for page in range(1, state.asked + 1):
             self._waiting.pop(Ask(state.part, page, self._limits.page, state.turn).key, None)
