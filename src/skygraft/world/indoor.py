@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skygraft.world import indoor_people, indoor_rooms, indoor_shops
+from skygraft.world import indoor_kitchen, indoor_people, indoor_rooms, indoor_shops
 from skygraft.world.ground import Shot, develop
 from skygraft.world.interior import Interior
 
@@ -41,7 +41,7 @@ KINDS: dict[str, Kind] = {
         ("a kitchen", "a kitchen with cupboards", "a stove and cupboards in a kitchen"),
         ("Kitchen", "New kitchen!", "Sunday cooking", "Küche"),
         ("kitchen", "home", "cooking"),
-        indoor_rooms.paint_kitchen,
+        indoor_kitchen.paint_kitchen,
     ),
     "shop": Kind(
         ("a shop", "shop shelves full of goods", "shelves in a supermarket"),
