@@ -17,6 +17,7 @@ class PhotoSource(Section):
 
     shards: int = Field(4, ge=1, le=20000, description="files that the photos' bytes are spread over")
     max_pixels: int = Field(50_000_000, ge=1, description="larger pictures are refused (decompression bombs)")
+    decode: bool = Field(True, description="decode JPEGs as they come; else cuts are seen, broken pixels and near copies are not")
     min_success_rate: float = operation(0.9, "a shard with a smaller share of good photos fails", ge=0, le=1)
     network: Network = operation(Network(), "limits towards the services of the source")
 

@@ -83,6 +83,7 @@ def fetch_many(
     *,
     process: Callable[[Response], Value],
     concurrency: int = 16,
+    before_waiting: Callable[[], None] = lambda: None,
 ) -> None:
     """Gets many URLs, in any order.
 
@@ -92,6 +93,7 @@ def fetch_many(
         on_result: Called in the caller's thread, once a request.
         process: Turns an answer into the result's value; called in the pool's threads, so that the caller only keeps. An ItemError it
             raises is the item's result.
+        before_waiting: Called in the caller's thread when there is no further result yet, and at the end: what was put aside is kept then.
         concurrency: Threads; at most twice as many results wait for the caller.
 
     Raises:
@@ -102,17 +104,19 @@ def fetch_many(
     for thread in threads:
         thread.start()
     try:
-        _hand_over(pool, on_result, len(threads))
+        _hand_over(pool, on_result, before_waiting, len(threads))
     finally:
         pool.end()
     for thread in threads:
         thread.join()
 
 
-def _hand_over(pool: _Pool[Value], on_result: Callable[[Fetched[Value]], None], threads: int) -> None:
+def _hand_over(pool: _Pool[Value], on_result: Callable[[Fetched[Value]], None], before_waiting: Callable[[], None], threads: int) -> None:
     """Passes results on until every thread has ended; the first error that is no item's own is raised then, and nothing new is begun."""
     fatal: BaseException | None = None
     while threads:
+        if pool.results.empty():
+            before_waiting()
         result = pool.results.get()
         if isinstance(result, Fetched):
             pool.under_way.release()
@@ -122,5 +126,6 @@ def _hand_over(pool: _Pool[Value], on_result: Callable[[Fetched[Value]], None], 
         if result is not None:
             fatal = fatal or result
             pool.end()
+    before_waiting()
     if fatal is not None:
         raise fatal

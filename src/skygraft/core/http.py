@@ -25,7 +25,7 @@ from skygraft.core.http_lines import HttpLine, time_left
 from skygraft.core.http_types import HttpPolicy, Request, Response, Sink, Trace
 from skygraft.core.limits import Clock, HostLimits, Stopped, SystemClock
 
-_CHUNK = 1 << 17
+_CHUNK = 1 << 16
 _REDIRECTS = 5
 _MOVED = (301, 302, 303, 307, 308)
 _FOR_ANY_HOST = {"accept", "range", "if-range"}

@@ -10,6 +10,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +21,17 @@ import pyarrow.compute as pc
 from skygraft.core.files import atomic_path, explained
 
 _FRAME = struct.Struct("<QI")
+# The system takes no more parts in one write.
+_PARTS = 512
 _Test = Callable[..., pa.BooleanArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where the payload of a record lies in the log's file, bytes."""
+
+    offset: int
+    length: int
 
 
 class ItemLog:
@@ -52,8 +63,8 @@ class ItemLog:
             os.close(self._file)
             self._file = None
 
-    def append(self, batch: pa.RecordBatch) -> None:
-        """Adds rows; they hold once the call returns, whatever happens to this process.
+    def append(self, *batches: pa.RecordBatch) -> None:
+        """Adds rows, a record for each batch; they hold once the call returns, whatever happens to this process.
 
         Raises:
             SkygraftError: The disk is full or the like; the log is as it was before.
@@ -61,11 +72,11 @@ class ItemLog:
         # No buffer between: what a full disk refused must not be written by a later call.
         descriptor = self._descriptor()
         before = os.fstat(descriptor).st_size
-        rest = memoryview(self._framed(batch))
+        rest = [memoryview(part) for batch in batches for part in self._framed(batch)]
         with explained(self._path):
             try:
                 while rest:
-                    rest = rest[os.write(descriptor, rest) :]
+                    rest = _without(rest, os.writev(descriptor, rest[:_PARTS]))
             except OSError:
                 os.ftruncate(descriptor, before)
                 raise
@@ -93,13 +104,25 @@ class ItemLog:
             return found
         with atomic_path(self._path) as temporary, temporary.open("wb") as file:
             for batch in self._kept(_is_not_in, column, values):
-                file.write(self._framed(batch))
+                file.writelines(self._framed(batch))
         return found
 
     def replay(self) -> Iterator[pa.RecordBatch]:
         """The rows in the order they were added, up to the first torn record."""
+        for _, batch in self.records():
+            yield batch
+
+    def records(self) -> Iterator[tuple[Record, pa.RecordBatch]]:
+        """As :meth:`replay`, with the place of each record, by which :meth:`read` finds it again."""
+        offset = 0
         for payload in self._payloads():
-            yield pa.ipc.read_record_batch(pa.py_buffer(payload), self._schema)
+            yield Record(offset + _FRAME.size, len(payload)), pa.ipc.read_record_batch(pa.py_buffer(payload), self._schema)
+            offset += _FRAME.size + len(payload)
+
+    def read(self, record: Record) -> pa.RecordBatch:
+        """The rows of one record."""
+        payload = os.pread(self._descriptor(), record.length, record.offset)
+        return pa.ipc.read_record_batch(pa.py_buffer(payload), self._schema)
 
     def _kept(self, test: _Test, column: str, values: pa.Array) -> Iterator[pa.RecordBatch]:
         """The rows whose ``column`` passes ``test``, without empty batches."""
@@ -108,15 +131,15 @@ class ItemLog:
             if kept.num_rows:
                 yield kept
 
-    def _framed(self, batch: pa.RecordBatch) -> bytes:
-        payload: bytes = batch.serialize().to_pybytes()
-        return _FRAME.pack(len(payload), self._checksum(payload)) + payload
+    def _framed(self, batch: pa.RecordBatch) -> tuple[bytes, pa.Buffer]:
+        payload = batch.serialize()
+        return _FRAME.pack(payload.size, self._checksum(payload)), payload
 
     def _descriptor(self) -> int:
         assert self._file is not None, "the log is used inside its with block"
         return self._file
 
-    def _checksum(self, payload: bytes) -> int:
+    def _checksum(self, payload: bytes | pa.Buffer) -> int:
         return zlib.crc32(payload, zlib.crc32(struct.pack("<Q", len(payload)), self._seed))
 
     def _whole_length(self) -> int:
@@ -141,3 +164,12 @@ class ItemLog:
 
 def _is_not_in(column: pa.Array, *, value_set: pa.Array) -> pa.BooleanArray:
     return pc.invert(pc.is_in(column, value_set=value_set))
+
+
+def _without(parts: list[memoryview], count: int) -> list[memoryview]:
+    """``parts`` without their first bytes."""
+    for number, part in enumerate(parts):
+        if count < part.nbytes:
+            return [part[count:], *parts[number + 1 :]]
+        count -= part.nbytes
+    return []

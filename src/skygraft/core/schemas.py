@@ -51,7 +51,7 @@ PHOTO_SHARD = TableSpec(
         Column("phash", pa.uint64(), "perceptual hash of the picture, 64 bits", nullable=True),
         Column("width", pa.int32(), "pixels", nullable=True),
         Column("height", pa.int32(), "pixels", nullable=True),
-        Column("image", pa.large_binary(), "the bytes as served", nullable=True),
+        Column("image", pa.large_binary(), "the bytes as served", nullable=True, packed=True),
     ),
     key="photo_id",
     made_by="'skygraft fetch-photos'",

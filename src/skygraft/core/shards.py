@@ -10,23 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from skygraft.core.errors import CorruptDataError, Reason, SuccessRateError
 from skygraft.core.files import lock, publish, sweep_temporaries
 from skygraft.core.itemlog import ItemLog
-from skygraft.core.tables import TableSpec, read_table, write_table
+from skygraft.core.shard_rows import Known, StoredRows
+from skygraft.core.tables import TableSpec, write_parts
 
 Payload = TypeVar("Payload")
-_LOG = logging.getLogger(__name__)
+_LARGE_ROW = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -143,14 +142,17 @@ class ShardStore:
             retry_transient: Whether rows that failed for a passing reason count as undone.
         """
         undone = {reason.value for reason in Reason if reason.transient} if retry_transient else set()
-        finished = {(key, made_from) for key, (made_from, status) in self._latest().items() if status not in undone}
+        finished = {(key, row.made_from) for key, row in self._stored().known.items() if row.status not in undone}
         return [item for item in items if (item.key, item.made_from) not in finished]
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Finishes items: one row each, missing columns are null. The rows survive whatever happens next."""
         names = [column.name for column in self._spec.columns]
         complete = [{name: row.get(name) for name in names} for row in rows]
-        self._log.append(pa.RecordBatch.from_pylist(complete, schema=self._spec.schema()))
+        batch = pa.RecordBatch.from_pylist(complete, schema=self._spec.schema())
+        # A record is read as a whole: large rows have one of their own.
+        apart = batch.nbytes > _LARGE_ROW * len(rows)
+        self._log.append(*([batch.slice(row, 1) for row in range(len(rows))] if apart else [batch]))
         self._made += len(rows)
 
     def finish(self, items: Sequence[Item[Payload]], *, min_success_rate: float = 0.0) -> Summary:
@@ -161,57 +163,29 @@ class ShardStore:
                 by the next run. Nothing is published.
             CorruptDataError: An item has no row.
         """
-        table = self._ordered(items)
-        counts = Counter(table.column("status").to_pylist())
-        summary = Summary(dict(counts), self._made, table.num_rows - self._made)
+        stored = self._stored()
+        statuses = [self._row(stored, item).status for item in items]
+        summary = Summary(dict(Counter(statuses)), self._made, len(items) - self._made)
         if summary.success_rate < min_success_rate:
-            lasting = pc.is_in(table.column("status"), pa.array([reason.value for reason in Reason if not reason.transient]))
-            self._compact(table.filter(lasting))
+            lasting = {reason.value for reason in Reason if not reason.transient}
+            self._compact(stored.parts([item.key for item, status in zip(items, statuses, strict=True) if status in lasting]))
             raise SuccessRateError(
                 f"Shard {self._name} of {self.target.parent}: {summary}. The configuration demands {min_success_rate:.0%} good items. "
                 "Finished items are kept: mend the cause and run the same command again, or lower min_success_rate."
             )
-        self._compact(table)
+        self._compact(stored.parts([item.key for item in items]))
         publish(self._twin, self.target)
         return summary
 
-    def _compact(self, table: pa.Table) -> None:
-        write_table(self._spec, table, self._twin, meta=self._meta)
+    def _compact(self, parts: Iterable[pa.Table]) -> None:
+        write_parts(self._spec, parts, self._twin, meta=self._meta)
         self._log.clear()
 
-    def _latest(self) -> dict[str, tuple[str, str]]:
-        """Digest and status of each key at hand, later rows overruling earlier ones."""
-        latest: dict[str, tuple[str, str]] = {}
-        columns = [self._spec.key, "made_from", "status"]
-        for table in self._sources(columns):
-            keys, digests, statuses = (table.column(name).to_pylist() for name in columns)
-            latest.update(zip(keys, zip(digests, statuses, strict=True), strict=True))
-        return latest
+    def _stored(self) -> StoredRows:
+        return StoredRows(self._spec, self._twin, self._log)
 
-    def _ordered(self, items: Sequence[Item[Payload]]) -> pa.Table:
-        """One row for each item, in their order."""
-        table = pa.concat_tables(self._sources([column.name for column in self._spec.columns]))
-        keys, digests = (table.column(name).to_pylist() for name in (self._spec.key, "made_from"))
-        place = {key: (row, digest) for row, (key, digest) in enumerate(zip(keys, digests, strict=True))}
-        rows = []
-        for item in items:
-            row, digest = place.get(item.key, (-1, ""))
-            if digest != item.made_from:
-                raise CorruptDataError(f"Shard {self._name} of {self.target.parent} has no row for {item.key}: run the stage again.")
-            rows.append(row)
-        return table.take(pa.array(rows, pa.int64()))
-
-    def _sources(self, columns: list[str]) -> list[pa.Table]:
-        """The twin's rows, then the log's."""
-        schema = pa.schema([self._spec.schema().field(name) for name in columns])
-        tables = [schema.empty_table()]
-        if self._twin.exists():
-            try:
-                tables.append(read_table(self._spec, self._twin, columns))
-            except CorruptDataError as error:
-                # A twin of an older schema cannot be taken over: its items are made again.
-                _LOG.warning("not taken over: %s", error)
-        logged = [batch.select(columns) for batch in self._log.replay()]
-        if logged:
-            tables.append(pa.Table.from_batches(logged))
-        return [table.replace_schema_metadata(None).cast(schema.remove_metadata()) for table in tables]
+    def _row(self, stored: StoredRows, item: Item[Payload]) -> Known:
+        row = stored.known.get(item.key)
+        if row is None or row.made_from != item.made_from:
+            raise CorruptDataError(f"Shard {self._name} of {self.target.parent} has no row for {item.key}: run the stage again.")
+        return row

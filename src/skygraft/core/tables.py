@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from skygraft.core.files import atomic_path
 from skygraft.core.geoparquet import geo_metadata
 from skygraft.version import __version__
 
-ROW_GROUP_BYTES = 64 << 20
+ROW_GROUP_BYTES = 16 << 20
 _ROW_GROUP_ROWS = 65536
 # What a list or a map takes in a row, near enough for the size of a row group.
 _NESTED_BYTES = 256
@@ -26,12 +27,13 @@ _PREFIX = "skygraft:"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its Arrow type, what it holds, and whether a value may be missing."""
+    """One column: its name, its Arrow type, what it holds, whether a value may be missing, and whether its bytes are packed already."""
 
     name: str
     type: pa.DataType
     description: str
     nullable: bool = False
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def write_parts(spec: TableSpec, parts: Iterable[pa.Table], path: Path, *, meta:
         metadata["geo"] = geo_metadata(spec.geometry)
     schema = spec.schema().with_metadata(metadata)
     rows = 0
-    with atomic_path(path, validate=_readable) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with atomic_path(path, validate=_readable) as temporary, pq.ParquetWriter(temporary, schema, **_packing(spec)) as writer:
         for part in parts:
             table = conform(spec, part, str(path)).replace_schema_metadata(metadata)
             rows += table.num_rows
@@ -164,6 +166,32 @@ def _cast(table: pa.Table, schema: pa.Schema, place: str) -> pa.Table:
         return table.cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise CorruptDataError(f"{place}: a column has another type than its schema says ({error}).") from error
+
+
+def row_groups(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Puts rows together to the row groups of the table that they make up: written as parts they give the same bytes as that table."""
+    waiting: list[pa.Table] = []
+    total = rows = 0
+    for piece in pieces:
+        start = 0
+        for row, size in enumerate(_row_bytes(piece).tolist()):
+            if rows and (total + size > ROW_GROUP_BYTES or rows == _ROW_GROUP_ROWS):
+                yield pa.concat_tables([*waiting, piece.slice(start, row - start)])
+                waiting, start, total, rows = [], row, 0, 0
+            total, rows = total + size, rows + 1
+        waiting.append(piece.slice(start))
+    if rows:
+        yield pa.concat_tables(waiting)
+
+
+def _packing(spec: TableSpec) -> dict[str, Any]:
+    """How the columns are compressed: bytes that are packed already only take time."""
+    packed = {column.name for column in spec.columns if column.packed}
+    if not packed:
+        return {"compression": "zstd"}
+    others = [column.name for column in spec.columns if column.name not in packed]
+    compression = {column.name: "none" if column.packed else "zstd" for column in spec.columns}
+    return {"compression": compression, "use_dictionary": others, "write_statistics": others}
 
 
 def _row_groups(table: pa.Table) -> Iterator[tuple[int, int]]:

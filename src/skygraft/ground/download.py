@@ -53,12 +53,14 @@ class Terms:
         max_pixels: A larger picture is refused.
         min_success_rate: A smaller share of good photos fails the shard.
         retry_transient: Whether photos that failed for a passing reason are asked for again.
+        decode: Whether JPEGs are decoded when they come.
     """
 
     concurrency: int = 16
     max_pixels: int = MAX_PIXELS
     min_success_rate: float = 0.0
     retry_transient: bool = False
+    decode: bool = True
 
 
 def items_by_shard(photos: pa.Table, total: int, moved: tuple[str, str] = ("", "")) -> list[list[Item[str]]]:
@@ -106,7 +108,7 @@ def fetch_shard(
         requests = (Request(item.payload, item.key, access.headers) for item in pending if not item.payload.startswith(LOCAL))
 
         def process(answer: Response) -> Photo:
-            return check(answer if access.follow is None else access.follow(client, answer), terms.max_pixels)
+            return check(answer if access.follow is None else access.follow(client, answer), terms)
 
         with progress(len(pending), f"photos {store.target.stem}") as advance:
 
@@ -115,13 +117,13 @@ def fetch_shard(
                 advance(1)
 
             for item in local:
-                keep(_from_this_machine(item, access, client.policy.max_bytes, terms.max_pixels))
-            fetch_many(client, requests, keep, process=process, concurrency=terms.concurrency)
+                keep(_from_this_machine(item, access, client.policy.max_bytes, terms))
+            fetch_many(client, requests, keep, process=process, concurrency=terms.concurrency, before_waiting=intake.write)
         intake.close()
         return store.finish(items, min_success_rate=terms.min_success_rate)
 
 
-def check(answer: Response, max_pixels: int) -> Photo:
+def check(answer: Response, terms: Terms) -> Photo:
     """Makes a photo of an answer.
 
     Raises:
@@ -129,18 +131,18 @@ def check(answer: Response, max_pixels: int) -> Photo:
         TransientError: It is corrupt and its length was never declared: it may have been cut on the way.
     """
     try:
-        return Photo(inspect(answer.content, max_pixels), answer.content)
+        return Photo(inspect(answer.content, terms.max_pixels, decode=terms.decode), answer.content)
     except PermanentItemError as error:
         if error.reason is Reason.CORRUPT_IMAGE and not answer.measured:
             raise TransientError(f"{error.detail}; its length was not declared", Reason.TRUNCATED) from None
         raise
 
 
-def _from_this_machine(item: Item[str], access: Access, max_bytes: int, max_pixels: int) -> Fetched[Photo]:
+def _from_this_machine(item: Item[str], access: Access, max_bytes: int, terms: Terms) -> Fetched[Photo]:
     """A picture of this machine, checked as if it had been fetched."""
     request, trace = Request(item.payload, item.key), Trace(attempts=1)
     try:
-        return Fetched(request, check(read_local(item.payload, access, max_bytes), max_pixels), None, trace)
+        return Fetched(request, check(read_local(item.payload, access, max_bytes), terms), None, trace)
     except ItemError as error:
         return Fetched(request, None, error, trace)
 
@@ -184,24 +186,36 @@ class _Intake:
     def __init__(self, store: ShardStore, items: dict[str, Item[str]], journal: Journal) -> None:
         self._store, self._items, self._journal = store, items, journal
         self._passing: list[Row] = []
+        self._rows: list[Row] = []
+        self._notes: list[dict[str, str | int | float]] = []
         self._failed: defaultdict[Reason, list[str]] = defaultdict(list)
 
     def keep(self, result: Fetched[Photo]) -> None:
-        """Writes a result down, unless it may be another one next time."""
+        """Takes a result in; it is written down at the latest when :meth:`write` is called, unless it may be another one next time."""
         item = self._items[result.request.key]
         reason = Reason.OK if result.error is None else result.error.reason
         row = _row(item, result.value, result.error)
-        if reason.transient:
-            self._passing.append(row)
-        else:
-            self._store.add([row])
+        (self._passing if reason.transient else self._rows).append(row)
         if result.error is not None:
             self._failed[reason].append(item.key)
             _LOG.debug("%s: %s", item.key, result.error)
-        self._journal.note(key=item.key, status=reason.value, attempts=result.trace.attempts, seconds=round(result.trace.seconds, 3))
+        self._notes.append(
+            {"key": item.key, "status": reason.value, "attempts": result.trace.attempts, "seconds": round(result.trace.seconds, 3)}
+        )
+        if len(self._rows) >= _ROWS_AT_ONCE:
+            self.write()
+
+    def write(self) -> None:
+        """Writes down what has been taken in: rows first, for the journal must not know of a photo that a killed run has lost."""
+        if self._rows:
+            self._store.add(self._rows)
+        for note in self._notes:
+            self._journal.note(**note)
+        self._rows, self._notes = [], []
 
     def close(self) -> None:
-        """Writes down what failed for passing reasons, and says what failed."""
+        """Writes down what is left, with what failed for passing reasons, and says what failed."""
+        self.write()
         if self._passing:
             self._store.add(sorted(self._passing, key=lambda row: str(row["photo_id"])))
         for reason, keys in sorted(self._failed.items()):

@@ -85,8 +85,9 @@ def copies(photos: pa.Table, marks: pa.Table, rule: Duplicates) -> Copies:
     placed = placed.sort_by([("captured_at", "ascending"), ("photo_id", "ascending")]).combine_chunks()
     first = _first_of_each(placed)
     single = placed.take(pa.array(np.flatnonzero(first)))
-    alike = _alike(single, rule)
-    return Copies(_names(placed, ~first), _names(single, alike))
+    # Photos that were not decoded have no hash: only their bytes tell.
+    single = single.filter(pc.is_valid(single.column("phash")))
+    return Copies(_names(placed, ~first), _names(single, _alike(single, rule)))
 
 
 def near_pairs(hashes: Hashes, places: Floats, bits: int, within_m: float) -> Ints:

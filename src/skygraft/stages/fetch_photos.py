@@ -18,7 +18,7 @@ from skygraft.ground.download import Terms, fetch_shard, items_by_shard, rows_of
 from skygraft.ground.forgotten import read_forgotten
 from skygraft.stages import identities, photo_access, photo_licences
 from skygraft.stages.layout import FORGOTTEN, Layout
-from skygraft.stages.network import http_client
+from skygraft.stages.network import http_client, named_hosts
 from skygraft.stages.services import services
 
 _LOG = logging.getLogger(__name__)
@@ -60,10 +60,11 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     table = read_table(PHOTOS, layout.photos(photos), ["photo_id", "url", "licence"])
     photo_licences.require_allowed(section, table, layout.photos(photos))
     items = items_by_shard(table, section.shards, photo_access.moved(section))
-    terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient)
+    terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient, section.decode)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)
     failures: list[SuccessRateError] = []
-    with services(config), http_client(section.network, config.seed, photo_access.picture_agent(section)) as client:
+    agent, named = photo_access.picture_agent(section), named_hosts(config)
+    with services(config), http_client(section.network, config.seed, agent, named=named) as client:
         for number in shards:
             try:
                 _fetch(config, photos, number, items[number], client, terms, access)
@@ -80,7 +81,8 @@ def work_folder(config: Config, photos: str) -> Path:
     Its name holds what else than its address changes a photo's row. Which photos are chosen and how many shards they are spread over is no
     part of it: a row that is there serves any choice.
     """
-    own = {"world": identities.world_identity(config), "max_pixels": _section(config, photos).max_pixels}
+    section = _section(config, photos)
+    own = {"world": identities.world_identity(config), "max_pixels": section.max_pixels} | ({} if section.decode else {"decode": False})
     return Layout(config).work("fetch_photos", photos, digest(own))
 
 
