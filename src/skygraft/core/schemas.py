@@ -37,7 +37,7 @@ PHOTOS = TableSpec(
         Column("lu", pa.string(), "LUCAS land use code (LU1)", nullable=True),
     ),
     key="photo_id",
-    made_by="'skygraft ingest-lucas'",
+    made_by="'skygraft ingest-lucas', or the verb of its own source",
     geometry="geometry",
 )
 
