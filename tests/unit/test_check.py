@@ -293,6 +293,19 @@ def test_a_checkpoint_with_another_checksum_blocks(capsys: pytest.CaptureFixture
     assert "w.pt has another sha256" in capsys.readouterr().out
 
 
+def test_the_files_of_an_outdoor_score_must_be_there_and_be_the_right_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("io.txt").write_text("/a/airfield 2\n", encoding="utf-8")
+    outdoor = {"kind": "checkpoint", "weights": "resnet18.pth.tar", "classes": "io.txt", "sha256": "0" * 64}
+    config = load_mapping({"name": "x", "encoders": {"e": {"model": "RN50", "outdoor": outdoor}}}, Path(), "test")
+    with pytest.raises(ConfigError, match="1 problem above"):
+        check.run(config)
+    assert "outdoor score of encoder e: there is no file resnet18.pth.tar" in capsys.readouterr().out
+    Path("resnet18.pth.tar").write_bytes(b"weights")
+    with pytest.raises(ConfigError, match="1 problem above"):
+        check.run(config)
+    assert "encoders.e.outdoor.weights: resnet18.pth.tar has another sha256 than 000000" in capsys.readouterr().out
+
+
 def test_a_mirror_replaces_the_internet_and_must_have_the_files() -> None:
     config = changed(overlay("igarss"), mirror="mirror")
     assert all("huggingface" in source.place or source.place.startswith("mirror/") for source in sources.sources(config))

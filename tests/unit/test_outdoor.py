@@ -253,7 +253,7 @@ def test_the_report_shows_the_closest_calls(folder: Path) -> None:
     other = pa.table({"photo_id": ["of another plan"], "outdoor": pa.array([middle], pa.float32())})
     given = pa.concat_tables([read_outdoor_scores(shards), other.cast(read_outdoor_scores(shards).schema)])
     filtered = asked.model_copy(update={"threshold": middle})
-    found = outdoor_section("places", filtered, named, given, lambda _: layout.photo_shard("lucas", 0), 2)
+    found = outdoor_section("places", filtered, named, given, lambda _: [layout.photo_shard("lucas", 0)], 2)
     assert (found.kept, found.below, found.unscored) == (3, 3, 2)
     (_, below), (_, above) = found.sides
     assert [shown.photo_id for shown in below] == [order[2], order[1]]
@@ -265,7 +265,7 @@ def test_the_report_shows_the_closest_calls(folder: Path) -> None:
     assert np.abs(thumbnail - np.asarray(whole.resize((4, 4)), float)).mean() < 12
     # Fewer than asked for on a side are all that there are.
     alone = outdoor_section(
-        "places", asked.model_copy(update={"threshold": 1.0}), named, given, lambda _: layout.photo_shard("lucas", 0), 9
+        "places", asked.model_copy(update={"threshold": 1.0}), named, given, lambda _: [layout.photo_shard("lucas", 0)], 9
     )
     assert [len(photos) for _, photos in alone.sides] == [6, 0]
 

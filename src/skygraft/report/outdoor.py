@@ -62,7 +62,7 @@ def outdoor_section(
     section: OutdoorFilter,
     photos: pa.Table,
     scores: pa.Table,
-    shard_of_photo: Callable[[str], Path],
+    shards_of_photo: Callable[[str], Sequence[Path]],
     count: int,
 ) -> OutdoorSection:
     """What the filter of a plan did to its photos.
@@ -72,7 +72,7 @@ def outdoor_section(
         section: Its filter.
         photos: ``photo_id``, ``licence`` and ``author`` of the plan's photos.
         scores: ``photo_id`` and ``outdoor``; rows of other photos are passed over.
-        shard_of_photo: The shard that holds a photo's bytes.
+        shards_of_photo: The shards that may hold a photo's bytes, one of each source.
         count: How many photos are shown on either side.
     """
     scores = scores.filter(pc.is_in(scores.column("photo_id"), value_set=photos.column("photo_id").combine_chunks()))
@@ -85,8 +85,8 @@ def outdoor_section(
     known = photos.filter(pc.is_in(photos.column("photo_id"), value_set=shown))
     terms = {row["photo_id"]: _terms(row) for row in known.select(["photo_id", "licence", "author"]).to_pylist()}
     sides = (
-        ("Left out, nearest to the threshold", _judged(below.to_pylist()[::-1], terms, shard_of_photo)),
-        ("Kept, nearest to the threshold", _judged(above.to_pylist(), terms, shard_of_photo)),
+        ("Left out, nearest to the threshold", _judged(below.to_pylist()[::-1], terms, shards_of_photo)),
+        ("Kept, nearest to the threshold", _judged(above.to_pylist(), terms, shards_of_photo)),
     )
     figure = histogram_figure(values, float(np.float32(section.threshold)))
     kept = len(values) - first
@@ -98,11 +98,12 @@ def _terms(row: Mapping[str, object]) -> str:
 
 
 def _judged(
-    rows: Sequence[Mapping[str, object]], terms: Mapping[str, str], shard_of_photo: Callable[[str], Path]
+    rows: Sequence[Mapping[str, object]], terms: Mapping[str, str], shards_of_photo: Callable[[str], Sequence[Path]]
 ) -> tuple[JudgedPhoto, ...]:
     wanted: dict[Path, list[str]] = {}
     for row in rows:
-        wanted.setdefault(shard_of_photo(str(row["photo_id"])), []).append(str(row["photo_id"]))
+        for shard in shards_of_photo(str(row["photo_id"])):
+            wanted.setdefault(shard, []).append(str(row["photo_id"]))
     pictures: dict[str, bytes] = {}
     for shard, names in sorted(wanted.items()):
         found = pq.read_table(shard, columns=["photo_id", "status", "image"], filters=[(PHOTO_SHARD.key, "in", names)]).to_pylist()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from skygraft.config.evaluation import FolderModel
 from skygraft.config.model import Config
+from skygraft.config.outdoor import OutdoorCheckpoint
 from skygraft.ground.attribution import Share
 from skygraft.report.page import Source
 
@@ -109,6 +110,8 @@ def sources(config: Config, shares: Sequence[Share]) -> Iterator[Source]:
         where = f"{encoder.model} {encoder.weights or ''}".strip()
         what = "reads the photos, lends its text tower"
         yield Source(f"encoder: {name}", what, terms if encoder.weights == "openai" else "see its model card", where)
+        if isinstance(encoder.outdoor, OutdoorCheckpoint):
+            yield Source(f"outdoor score: {name}", "tells outdoor photos", "its makers' terms (Places365: CC BY)", encoder.outdoor.weights)
 
 
 def _photos(share: Share, what: str) -> Source:

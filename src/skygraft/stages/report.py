@@ -126,10 +126,10 @@ def _outdoor(config: Config, photos: dict[str, pa.Table]) -> Iterator[OutdoorSec
             continue
         shards = [shard for name in section.photos for shard in layout.embedding_shards(section.outdoor.encoder, name)]
 
-        def shard_of_photo(photo_id: str, sources: tuple[str, ...] = section.photos) -> Path:
-            return _photo_shard(config, sources, photo_id)
+        def shards_of_photo(photo_id: str, sources: tuple[str, ...] = section.photos) -> list[Path]:
+            return [layout.photo_shard(name, shard_of(photo_id, config.photos[name].shards)) for name in sources]
 
-        yield outdoor_section(plan, section.outdoor, photos[plan], read_outdoor_scores(shards), shard_of_photo, _CLOSE_CALLS)
+        yield outdoor_section(plan, section.outdoor, photos[plan], read_outdoor_scores(shards), shards_of_photo, _CLOSE_CALLS)
 
 
 def _photo_shard(config: Config, sources: tuple[str, ...], photo_id: str) -> Path:

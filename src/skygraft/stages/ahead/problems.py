@@ -10,6 +10,7 @@ from importlib import util
 from pathlib import Path
 
 from skygraft.config.model import Config
+from skygraft.config.outdoor import OutdoorCheckpoint
 from skygraft.core.errors import SkygraftError
 from skygraft.core.files import sha256_file
 from skygraft.stages import identities
@@ -77,10 +78,19 @@ def _folders(config: Config) -> Iterator[Problem]:
 
 
 def _weights(config: Config) -> Iterator[Problem]:
+    for place, file, sha256 in _checksums(config):
+        path = Path(file).expanduser()
+        if path.is_file() and sha256_file(path) != sha256:
+            yield Problem(f"{place}: {path} has another sha256 than {sha256}: fetch it again", blocks=True)
+
+
+def _checksums(config: Config) -> Iterator[tuple[str, str, str]]:
+    """The files of the user's whose checksum is given: the setting that names each, the file and its sha256."""
     for name, encoder in config.encoders.items():
-        path = Path(encoder.weights or "").expanduser()
-        if encoder.sha256 is not None and path.is_file() and sha256_file(path) != encoder.sha256:
-            yield Problem(f"encoders.{name}.weights: {path} has another sha256 than {encoder.sha256}: fetch it again", blocks=True)
+        if encoder.sha256 is not None and encoder.weights is not None:
+            yield f"encoders.{name}.weights", encoder.weights, encoder.sha256
+        if isinstance(encoder.outdoor, OutdoorCheckpoint) and encoder.outdoor.sha256 is not None:
+            yield f"encoders.{name}.outdoor.weights", encoder.outdoor.weights, encoder.outdoor.sha256
 
 
 def _scores(config: Config) -> Iterator[Problem]:

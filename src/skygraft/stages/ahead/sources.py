@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skygraft.config.encoders import Encoder
 from skygraft.config.model import Config
+from skygraft.config.outdoor import OutdoorCheckpoint
 from skygraft.config.photos import LucasPhotos
 from skygraft.core.downloads import mirror_source
 from skygraft.stages.ahead import flickr, open_photos, rates, registry
@@ -33,6 +34,9 @@ def sources(config: Config) -> Iterator[Source]:
     layout = Layout(config)
     for name, encoder in config.encoders.items():
         yield _weights(f"encoder {name}", encoder, layout.encoder_files(name))
+        for path in layout.outdoor_files(name):
+            there = path.is_file()
+            yield Source(f"outdoor score of encoder {name}", str(path), None, there, None if there else f"there is no file {path}")
     for name, section in config.photos.items():
         if config.world is None and isinstance(section, LucasPhotos):
             for table in section.tables():
@@ -82,6 +86,8 @@ def terms(config: Config) -> Iterator[Term]:
         )
     elif any(_names_hub(encoder) for encoder in config.encoders.values()):
         yield Term("weights of the hub", "each has a licence and a model card of its own: read them on its page")
+    if any(isinstance(encoder.outdoor, OutdoorCheckpoint) for encoder in config.encoders.values()):
+        yield Term("the checkpoint that tells outdoor photos", "its makers' terms; Places365's weights are CC BY: cite Zhou et al. 2018")
     if config.benchmarks:
         yield Term("EuroSAT", "MIT licence; made from Copernicus Sentinel data; cite Helber et al. 2019")
 
