@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.rows import table
 
@@ -157,3 +158,18 @@ def test_killed_at_any_step_and_done_again_it_ends_the_same(tmp_path: Path, step
     with its.open():
         assert its.pending(items("acef")) == []
         assert [item.key for item in its.pending(items("d"))] == ["d"]
+
+
+def test_large_rows_are_laid_out_as_their_stage_lays_them_out(tmp_path: Path) -> None:
+    # Several row groups, whose ends move with the rows that go.
+    def large(name: str, number: int) -> dict[str, object]:
+        return {"photo_id": f"{name}{number}", "status": "ok", "made_from": "x", "image": os.urandom(1) * (3 << 20)}
+
+    photos = [large(name, number) for number in range(6) for name in "ab"]
+    path, other = tmp_path / "all.parquet", tmp_path / "left.parquet"
+    left = [row for row in photos if row["photo_id"] not in ("a1", "b4")]
+    for where, its in ((path, photos), (other, left)):
+        write_table(PHOTO_SHARD, table(PHOTO_SHARD, its), where)
+    assert pq.ParquetFile(path).num_row_groups > 1
+    assert leave_out(path, "photo_id", pa.array(["a1", "b4", "c"])) == {"a1", "b4"}
+    assert path.read_bytes() == other.read_bytes()

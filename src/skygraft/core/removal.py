@@ -20,7 +20,7 @@ from skygraft.core.files import atomic_path, lock, publish, sweep_temporaries
 from skygraft.core.itemlog import ItemLog
 from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS
 from skygraft.core.shards import log_schema
-from skygraft.core.tables import Column, TableSpec, read_meta, read_table, write_table
+from skygraft.core.tables import Column, TableSpec, read_meta, row_groups, write_parts
 
 _TELLING = ("made_from", "status")
 # Parquet does not keep every detail of a type, such as the name of a list's elements.
@@ -45,17 +45,17 @@ def leave_out(path: Path, key: str, gone: pa.Array) -> set[str]:
     sweep(path)
     found = _present(path, key, gone)
     if found:
-        spec = _spec_of(path, key)
-        table = read_table(spec, path)
-        rewrite(spec, table.filter(_others(table, key, gone)), path)
+        with pq.ParquetFile(path) as file:
+            groups = (file.read_row_group(group) for group in range(file.num_row_groups))
+            rewrite(_spec_of(path, key), (table.filter(_others(table, key, gone)) for table in groups), path)
     return found
 
 
-def rewrite(spec: TableSpec, table: pa.Table, path: Path, more: Mapping[str, str] | None = None) -> None:
+def rewrite(spec: TableSpec, parts: Iterable[pa.Table], path: Path, more: Mapping[str, str] | None = None) -> None:
     """Gives a file other rows, whole or not at all, and leaves its time and what it says of itself as they are, but for ``more``."""
     changed_ns = path.stat().st_mtime_ns
     with atomic_path(path) as temporary:
-        write_table(spec, table, temporary, meta=read_meta(path) | dict(more or {}))
+        write_parts(spec, row_groups(parts), temporary, meta=read_meta(path) | dict(more or {}))
         os.utime(temporary, ns=(changed_ns, changed_ns))
 
 

@@ -108,9 +108,9 @@ def _from_plan(path: Path, gone: Collection[str]) -> set[str]:
         kept = without(pairs, gone)
         if kept.num_rows < pairs.num_rows:
             if tiles.exists():
-                rewrite(TILES, lighter_tiles(read_table(TILES, tiles), pairs, kept), tiles)
+                rewrite(TILES, [lighter_tiles(read_table(TILES, tiles), pairs, kept)], tiles)
             lost = int(read_meta(path).get(MARK, "0")) + pairs.num_rows - kept.num_rows
-            rewrite(PAIRS, kept, path, {MARK: str(lost)})
+            rewrite(PAIRS, [kept], path, {MARK: str(lost)})
         return set(pairs.column(_KEY).to_pylist()) - set(kept.column(_KEY).to_pylist())
 
 
