@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,14 @@ def as_frame() -> geopandas.GeoDataFrame:
     return geopandas.GeoDataFrame(frame, geometry=[shapely.Point(row["lon"], row["lat"]) for row in ROWS], crs="EPSG:4326")
 
 
-@pytest.mark.parametrize("kind", ["csv", "semicolons", "parquet", "geoparquet", "gpkg", "utm.gpkg", "geojson"])
+@pytest.mark.parametrize("kind", ["csv", "semicolons", "csv.gz", "bom", "parquet", "geoparquet", "gpkg", "utm.gpkg", "geojson"])
 def test_every_kind_of_file_gives_the_same_rows(kind: str) -> None:
     if kind in ("csv", "semicolons"):
         file = write_csv("mine/table.csv", ROWS, ";" if kind == "semicolons" else ",")
+    elif kind in ("csv.gz", "bom"):
+        plain = Path(write_csv("mine/table.csv", ROWS))
+        file = "mine/table.csv.gz" if kind == "csv.gz" else "mine/marked.csv"
+        Path(file).write_bytes(gzip.compress(plain.read_bytes()) if kind == "csv.gz" else b"\xef\xbb\xbf" + plain.read_bytes())
     elif kind == "parquet":
         file = "mine/table.parquet"
         pandas.DataFrame(ROWS).to_parquet(file)

@@ -29,6 +29,7 @@ LICENCE = "CC BY-SA 4.0"
 TOKEN = "MAPILLARY_TOKEN"
 _FIELDS = "id,captured_at,geometry,computed_geometry,camera_type,creator"
 _ROUND = ("spherical", "equirectangular")
+_UNNAMED = "a contributor to Mapillary"
 
 
 def headers(token: str) -> Mapping[str, str]:
@@ -88,7 +89,7 @@ class Mapillary:
             places[0],
             f"{API_URL}/{name}?fields={self._size}",
             licence=LICENCE,
-            author=plain(part(image, "creator", "username")),
+            author=plain(part(image, "creator", "username")) or _UNNAMED,
             captured_at=_moment(image.get("captured_at")),
             page_url=f"https://www.mapillary.com/app/?pKey={name}",
         )

@@ -7,6 +7,7 @@ files of this machine are read. A file is known by its name: a changed picture n
 
 from __future__ import annotations
 
+import gzip
 import logging
 import math
 import re
@@ -113,7 +114,7 @@ def _read(path: Path) -> DataFrame:
     frame: DataFrame
     try:
         if {".csv", ".tsv", ".txt"} & set(kinds):
-            frame = pandas.read_csv(path, dtype=str, sep=None, engine="python", keep_default_na=False)
+            frame = pandas.read_csv(path, dtype=str, sep=_separator(path), keep_default_na=False, encoding="utf-8-sig")
         elif kinds[-1:] in ([".parquet"], [".geoparquet"]):
             geographic = b"geo" in (pq.read_schema(path).metadata or {})
             frame = geopandas.read_parquet(path) if geographic else pandas.read_parquet(path)
@@ -122,6 +123,12 @@ def _read(path: Path) -> DataFrame:
     except (OSError, ValueError, pa.ArrowInvalid, pyogrio.errors.DataSourceError) as error:
         raise ConfigError(f"{path} cannot be read as a table ({error}): give CSV, Parquet, GeoPackage or what geopandas reads.") from error
     return frame
+
+
+def _separator(path: Path) -> str:
+    """What parts the columns of a CSV file: the likeliest in its first line."""
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix.lower() == ".gz" else path.open(encoding="utf-8") as file:
+        return max(",;\t|", key=file.readline().count)
 
 
 def _matched(own: OwnTable, frame: DataFrame) -> dict[str, str]:

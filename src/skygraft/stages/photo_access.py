@@ -35,7 +35,7 @@ def mapillary_token(config: Config) -> str:
 def commons_agent(section: CommonsPhotos) -> str:
     """Whom Wikimedia sees: its rules ask for a client's name and a way to reach who runs it."""
     contact = f"; {section.contact}" if section.contact else ""
-    return f"{HttpPolicy().user_agent} (photos for training satellite encoders{contact}) python-requests"
+    return f"{HttpPolicy().user_agent} (photos for training satellite encoders{contact})"
 
 
 def local_folder(section: TablePhotos) -> Path:
