@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
@@ -63,6 +64,14 @@ def test_others_open_the_file_and_decode_the_vectors(path: Path, raw: NDArray[np
         assert embedding is not None
         decoded = np.frombuffer(embedding, "<f2").astype(np.float32) * np.float32(norm)
         np.testing.assert_allclose(decoded, vector, atol=2e-3 * np.abs(vector).max())
+
+
+def test_vectors_are_neither_compressed_nor_put_into_a_dictionary(path: Path) -> None:
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    columns = {group.column(at).path_in_schema: group.column(at) for at in range(group.num_columns)}
+    assert columns["embedding"].compression == "UNCOMPRESSED"
+    assert "RLE_DICTIONARY" not in columns["embedding"].encodings
+    assert columns["photo_id"].compression == "ZSTD"
 
 
 def test_duckdb_finds_rows_by_status(path: Path) -> None:

@@ -156,6 +156,11 @@ TILE_SHARD = TableSpec(
 def embeddings_spec(dimension: int) -> TableSpec:
     """The table of photo embeddings of one encoder.
 
+    Embeddings are fixed-size binary, uncompressed: read whole, they take a seventh of the processor time of fixed-size float16 lists, a
+    thirteenth of that of plain lists, and 1.7 times that of a bare array; compressed by zstd they would be 10 % smaller and take twice as
+    long (benchmarks/embedding_layout.py). Training reads them whole, so row groups are as large as the other tables'. numpy decodes a value:
+    ``np.frombuffer(value, "<f2")``.
+
     Args:
         dimension: Length of an embedding; it is stored as ``2 * dimension`` bytes of little-endian float16.
     """
@@ -166,7 +171,7 @@ def embeddings_spec(dimension: int) -> TableSpec:
             Column("photo_id", pa.string(), "as in the photos table"),
             *_STATUS,
             Column("photo_sha256", pa.string(), "of the bytes that were encoded", nullable=True),
-            Column("embedding", pa.binary(2 * dimension), "unit length, float16", nullable=True),
+            Column("embedding", pa.binary(2 * dimension), "unit length, float16", nullable=True, packed=True),
             Column("norm", pa.float32(), "length before: the raw vector is embedding x norm", nullable=True),
             Column("outdoor", pa.float32(), "probability of an outdoor picture, 0 to 1", nullable=True),
         ),
