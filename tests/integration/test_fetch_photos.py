@@ -18,6 +18,7 @@ from PIL import Image
 from tests.integration.lucas_trial import SERVICE, configuration, jpeg, photo_id, photo_path, write_table
 from tests.servers import (
     Answer,
+    drip,
     egress_busy,
     forbidden,
     hang,
@@ -160,6 +161,56 @@ def test_retrying_mends_what_passed_and_leaves_other_shards_alone() -> None:
         assert server.count() == before + 3
     assert all(row["status"] == "ok" for row in rows(config).values())
     assert all(path.stat().st_mtime_ns == times[path] for path in whole)
+
+
+def test_each_photo_has_its_deadline_however_slowly_its_bytes_come() -> None:
+    slow, *others = GOOD
+    script = {**SERVED, slow: [drip(GOOD[slow], chunk=1, pause=0.02)]}
+    with scripted_server(script) as server:
+        config = prepared(server.base, {"deadline_s": 0.5, "read_timeout_s": 5.0})
+        fetch_photos.run(config, photos="lucas")
+        assert server.count(slow) == 1
+    status_of = {name: row["status"] for name, row in rows(config).items()}
+    assert status_of.pop(photo_id(0, "N")) == "timeout"
+    assert set(status_of.values()) == {"ok"} and len(status_of) == len(others)
+
+
+def test_a_redirect_into_the_own_network_is_a_photo_lost_unless_its_host_is_named() -> None:
+    path, body = next(iter(GOOD.items()))
+    with ExitStack() as life:
+        inner = life.enter_context(scripted_server({"/inside.jpg": [ok(body)]}))
+        server = life.enter_context(scripted_server({**SERVED, path: [status(302, headers={"Location": inner.url("/inside.jpg")})]}))
+        config = prepared(server.base)
+        fetch_photos.run(config, photos="lucas")
+        lost = rows(config)[photo_id(0, "N")]
+        assert (lost["status"], inner.count()) == ("bad_request", 0)
+        assert "trusted_hosts" in lost["detail"]
+    elsewhere = {path.replace("/lucas/", "/moved/"): [ok(body)] for path, body in GOOD.items()}
+    with scripted_server(elsewhere) as inner:
+        script = {path: [status(302, headers={"Location": inner.url(path.replace("/lucas/", "/moved/"))})] for path in GOOD}
+        with scripted_server(script) as server:
+            named = {"trusted_hosts": [inner.base.removeprefix("http://")]}
+            Path("data/photos/lucas/identity.json").unlink()
+            config = prepared(server.base, named, max_pixels=40_000_000)
+            fetch_photos.run(config, photos="lucas")
+            assert inner.count() == len(GOOD)
+    assert {row["status"] for row in rows(config).values()} == {"ok"}
+
+
+def test_undecoded_photos_are_kept_too_and_apart_from_decoded_ones() -> None:
+    path, body = next(iter(GOOD.items()))
+    with scripted_server({**SERVED, path: [wrong_length(body, declared=700)]}) as server:
+        config = prepared(server.base, decode=False)
+        fetch_photos.run(config, photos="lucas")
+        found = rows(config)
+        assert found.pop(photo_id(0, "N"))["status"] == "corrupt_image"
+        assert all(row["phash"] is None and row["width"] == 96 for row in found.values())
+        before = server.count()
+        Path("data/photos/lucas/identity.json").unlink()
+        decoded = prepared(server.base)
+        fetch_photos.run(decoded, photos="lucas")
+        assert server.count() == 2 * before
+    assert all(row["phash"] is not None for row in rows(decoded).values() if row["status"] == "ok")
 
 
 def test_too_many_failures_fail_the_shard_and_keep_what_is_good() -> None:

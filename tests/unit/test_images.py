@@ -113,3 +113,31 @@ def test_the_hash_knows_a_picture_again_and_tells_others_apart() -> None:
 
 def test_a_tiny_picture_is_a_picture() -> None:
     assert inspect(encoded(Image.new("RGB", (1, 1)))).width == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"mode": "L"}, {"mode": "CMYK"}])
+def test_undecoded_a_jpeg_is_told_as_well_but_for_its_hash(options: dict[str, object]) -> None:
+    picture = scene().convert(str(options.pop("mode", "RGB")))
+    for data in (encoded(picture, **options), encoded(picture, **options) + b"what a camera appends"):
+        facts, told = inspect(data), inspect(data, decode=False)
+        assert (told.format, told.width, told.height, told.sha256) == (facts.format, 320, 240, facts.sha256)
+        assert told.phash is None
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_undecoded_a_cut_shows_wherever_it_is(progressive: bool) -> None:
+    # A thumbnail has an end of its own, which is not the picture's.
+    thumbnail = b"Exif\0\0" + encoded(scene(1, (16, 16)))
+    data = encoded(scene(), progressive=progressive, exif=thumbnail)
+    assert inspect(data, decode=False).width == 320
+    for end in (*range(4, len(data) - 1, 97), len(data) - 1):
+        with pytest.raises(PermanentItemError) as caught:
+            inspect(data[:end], decode=False)
+        assert caught.value.reason is Reason.CORRUPT_IMAGE
+
+
+def test_undecoded_other_formats_are_decoded_all_the_same() -> None:
+    data = encoded(scene(), "PNG")
+    assert inspect(data, decode=False) == inspect(data)
+    with pytest.raises(PermanentItemError):
+        inspect(data[: len(data) // 2], decode=False)
