@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests import python2_checkpoint
 from tests.tiny_clip import write_folder
 from tests.unit.test_embeddings import photo, write_photos
 
@@ -46,7 +47,7 @@ def scene(number: int, size: tuple[int, int]) -> bytes:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint as its authors wrote them in 2017: torch's old file format, wrapped names, no counters of batches, facts beside them."""
+    """A checkpoint as its authors wrote them in 2017: Python 2 on a GPU, wrapped names, no counters of batches, facts beside them."""
     ensure_torchvision()
     from torchvision.models import resnet18
 
@@ -57,7 +58,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = {f"module.{name}": value for name, value in model.state_dict().items() if "num_batches" not in name}
     folder = tmp_path_factory.mktemp("published")
     content = {"epoch": 90, "arch": "resnet18", "state_dict": state, "best_prec1": 54.7}
-    torch.save(content, folder / "resnet18.pth.tar", _use_new_zipfile_serialization=False)
+    python2_checkpoint.save(content, folder / "resnet18.pth.tar")
+    assert b"ctorch.cuda\nFloatStorage" in (folder / "resnet18.pth.tar").read_bytes()
     (folder / "IO.txt").write_text(LINES, encoding="utf-8")
     return folder
 
@@ -72,7 +74,7 @@ def by_hand(folder: Path, data: bytes) -> float:
     from torchvision.models import resnet18
 
     model = resnet18(num_classes=len(KINDS))
-    state = torch.load(folder / "resnet18.pth.tar", weights_only=True)["state_dict"]
+    state = torch.load(folder / "resnet18.pth.tar", "cpu", weights_only=True)["state_dict"]
     model.load_state_dict({name.split(".", 1)[1]: value for name, value in state.items()}, strict=False)
     image = Image.open(io.BytesIO(data)).convert("RGB")
     width, height = image.size
@@ -163,7 +165,7 @@ def test_other_files_are_told_from_a_checkpoint(published: Path, tmp_path: Path)
     assert str(cut) in said(weights=str(cut))
     assert "there is no file" in said(weights=str(tmp_path / "absent.pth.tar"))
     assert f"expected sha256 {'0' * 64}, found {sha256_file(published / 'resnet18.pth.tar')}" in said(sha256="0" * 64)
-    state = {name: value for name, value in torch.load(published / "resnet18.pth.tar", weights_only=True)["state_dict"].items()}
+    state = {name: value for name, value in torch.load(published / "resnet18.pth.tar", "cpu", weights_only=True)["state_dict"].items()}
     deeper = tmp_path / "deeper.pth.tar"
     torch.save({"state_dict": state | {"module.layer1.0.conv3.weight": torch.zeros(256, 64, 1, 1)}}, deeper)
     assert "another architecture than torchvision's resnet18: 1 unexpected: layer1.0.conv3.weight" in said(weights=str(deeper))
