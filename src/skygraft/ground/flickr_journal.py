@@ -1,7 +1,7 @@
 """The journal of a search of Flickr: every answer as it came, with its photos, so that an interrupted ingest asks nothing twice.
 
 It is the store of what was found as well: an answer and its photos hold together or not at all, and no second file has to agree with it.
-Splits need no record of their own: they follow from the counts. Photos are packed a page at a time, about 60 bytes each.
+Splits need no record of their own: they follow from the counts. Photos are packed a page at a time, to some 80 bytes each.
 """
 
 from __future__ import annotations

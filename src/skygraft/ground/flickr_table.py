@@ -1,6 +1,6 @@
 """From the pages of a search to the table of photos, each photo once, in bounded memory.
 
-What decides about a photo is gathered in arrays of seventeen bytes a photo; the rows themselves stay on the disk until they are written.
+What decides about a photo is gathered in arrays of sixteen bytes a photo; the rows themselves stay on the disk until they are written.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ class Sieve:
         if not self._numbers:
             return np.empty(0, np.int64)
         every, moments = np.concatenate(self._numbers), np.concatenate(self._moments)
+        # A second copy of millions would be most of what is held.
+        self._numbers, self._moments = [every], [moments]
         numbers, first = np.unique(every, return_index=True)
         again, alike = len(every) - len(numbers), 0
         if self.terms.one_a_minute:
