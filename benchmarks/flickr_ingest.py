@@ -3,9 +3,9 @@
     python benchmarks/flickr_ingest.py [--quick] [--records N]
 
 Ten million drawn records (--quick: 300,000) stand in a process of their own, which answers as the service does: 250 a page, 4,000 a query.
-`skygraft ingest-flickr` searches a box and ten years of them, in a process of its own, with the limit of calls off; it is killed on
-its way and goes on, and runs a third time with nothing left to ask. Its table is compared with what numpy picks from the same arrays. There is no
-other tool to time it against: what counts is the number of calls, for the service allows 3,600 an hour.
+`skygraft ingest-flickr` searches a box and ten years of them, in a process of its own, with the limit of calls off; it is killed on its
+way and goes on, and runs a third time with nothing left to ask. Its table is compared with what numpy picks from the same arrays. There
+is no other tool to time it against: what counts is the number of calls, for the service allows 3,600 an hour.
 """
 
 from __future__ import annotations
