@@ -391,6 +391,8 @@ def test_a_killed_search_goes_on_where_it_was(source: str, tmp_path: Path) -> No
     def kill(number: int, request: Request, response: Response) -> Response:
         if killed and number == deadly:
             killed[0].kill()
+            # It must not see the answer.
+            killed[0].wait(60)
         return response
 
     with stand_in(services[source].serve, kill) as server:

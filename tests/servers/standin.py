@@ -57,11 +57,13 @@ def stand_in(serve: Serve, spoil: Spoil = lambda number, request, response: resp
                 number = len(running.queries)
             answer = spoil(number, request, serve(request))
             body = b"".join(answer.body.blocks()) if isinstance(answer.body, FileSlice) else answer.body
-            self.send_response(answer.status)
-            for name, value in {**answer.headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            # A client that was killed takes no answer.
+            with contextlib.suppress(ConnectionError):
+                self.send_response(answer.status)
+                for name, value in {**answer.headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -61,20 +62,21 @@ def search_boxes(client: HttpClient, service: Service, region: Region, cells: Se
         SkygraftError: Some boxes failed for passing reasons; the same command asks for these again.
     """
     wave, failed = list(cells), list[TransientError]()
-    crowded = 0
-    while wave:
-        asked = [box for box in wave if log.following(_name(box)) is None]
+    crowded, guard = 0, threading.Lock()
 
-        def keep(box: Box, found: Found) -> None:
-            nonlocal crowded
-            small = min(box[2] - box[0], box[3] - box[1]) <= SMALLEST
+    def ask(box: Box) -> None:
+        nonlocal crowded
+        found = service.search(client, box)
+        small = min(box[2] - box[0], box[3] - box[1]) <= SMALLEST
+        # Kept by the thread that asked, before it asks for anything else: a killed search has nothing to ask for again.
+        with guard:
             crowded += not found.whole and small
             log.add(_name(box), "" if found.whole or small else _CUT, found.photos)
 
+    while wave:
+        asked = [box for box in wave if log.following(_name(box)) is None]
         with progress(len(asked), "boxes") as advance:
-            for box, found in _answers(client, service, asked, concurrency, failed):
-                keep(box, found)
-                advance(1)
+            _ask_all(client, ask, asked, concurrency, failed, advance)
         cut = [box for box in wave if log.following(_name(box)) == _CUT]
         wave = [part for box in cut for part in quarters(box) if region.touches(part)]
     if crowded:
@@ -85,22 +87,26 @@ def search_boxes(client: HttpClient, service: Service, region: Region, cells: Se
         )
 
 
-def _answers(
-    client: HttpClient, service: Service, boxes: Sequence[Box], concurrency: int, failed: list[TransientError]
-) -> Iterator[tuple[Box, Found]]:
-    """Answers as they come; a box that fails for a passing reason is noted, any other error ends the search."""
+def _ask_all(
+    client: HttpClient,
+    ask: Callable[[Box], None],
+    boxes: Sequence[Box],
+    concurrency: int,
+    failed: list[TransientError],
+    advance: Callable[[int], None],
+) -> None:
+    """Asks for boxes in several threads; one that fails for a passing reason is noted, any other error ends the search."""
     with ThreadPoolExecutor(concurrency, thread_name_prefix="search") as pool:
         try:
-            for box, future in _spread(pool, boxes, lambda box: service.search(client, box), 2 * concurrency):
+            for future in _spread(pool, boxes, ask, 2 * concurrency):
                 try:
-                    found = future.result()
+                    future.result()
                 except TransientError as error:
                     failed.append(error)
                     _LOG.warning("%s", error)
                     if len(failed) >= _TOLERATED:
                         raise
-                    continue
-                yield box, found
+                advance(1)
         except BaseException:
             # The threads that still wait for an answer or for their turn must not be waited for.
             client.stop.set()
@@ -108,17 +114,17 @@ def _answers(
             raise
 
 
-def _spread(pool: ThreadPoolExecutor, boxes: Sequence[Box], ask: Callable[[Box], Found], most: int) -> Iterator[tuple[Box, Future[Found]]]:
-    """Boxes with their finished futures, at most so many under way."""
-    under_way: dict[Future[Found], Box] = {}
+def _spread(pool: ThreadPoolExecutor, boxes: Sequence[Box], ask: Callable[[Box], None], most: int) -> Iterator[Future[None]]:
+    """Finished futures as they come, at most so many under way."""
+    under_way: set[Future[None]] = set()
     waiting = iter(boxes)
     while True:
         while len(under_way) < most and (box := next(waiting, None)) is not None:
-            under_way[pool.submit(ask, box)] = box
+            under_way.add(pool.submit(ask, box))
         if not under_way:
             return
-        for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-            yield under_way.pop(future), future
+        done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+        yield from done
 
 
 def _name(box: Box) -> str:

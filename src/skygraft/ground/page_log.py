@@ -47,7 +47,7 @@ class PageLog:
         return self._following.get(query)
 
     def add(self, query: str, following: str, photos: pa.Table) -> None:
-        """Keeps an answer; it holds once the call returns. To be called from one thread."""
+        """Keeps an answer; it holds once the call returns. To be called by one thread at a time."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, PHOTOS.schema()) as writer:
             writer.write_table(photos.cast(PHOTOS.schema()))
