@@ -115,4 +115,5 @@ def _judged(
 def _thumbnail(data: bytes) -> str:
     with Image.open(io.BytesIO(data)) as image:
         upright = ImageOps.exif_transpose(image).convert("RGB")
-        return jpeg_uri(ImageOps.fit(upright, (_SIDE, _SIDE), Image.Resampling.LANCZOS))
+        # The whole picture: what decides may stand at its edge, and some licences forbid cutting.
+        return jpeg_uri(ImageOps.contain(upright, (_SIDE, _SIDE), Image.Resampling.LANCZOS))
