@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from tests.training_tables import configuration, write_tables
+from tests.unit.test_report import _page
 
 import skygraft
 from skygraft.config.load import load_mapping
@@ -18,6 +20,7 @@ from skygraft.core.tables import read_table, write_table
 from skygraft.ground.attribution import COLUMNS, Share, notices, of_photos, shares, write_list
 from skygraft.report import words
 from skygraft.report.examples import Credit, photo_credits
+from skygraft.report.page import render
 from skygraft.stages import train
 from skygraft.stages.layout import Layout
 
@@ -102,6 +105,16 @@ def test_pictures_carry_author_and_licence_and_a_link_that_cannot_run_anything()
     assert photo_credits(lucas, drawn=True) == (Credit("drawn; its table names EU, EU reuse", None),)
     assert all(credit.page is None for credit in photo_credits(rows, drawn=True))
     assert photo_credits([rows[4] | {"page_url": None}], drawn=False) == ()
+
+
+def test_the_page_shows_credits_beside_the_pictures_and_notices_below_the_sources() -> None:
+    page = _page("x")
+    credits = (Credit("Ann <b>, CC BY 2.0", f"{PAGE}1?a=1&b=2"), Credit("Bo, CC0 1.0", None))
+    html = render(replace(page, notices=(NOTICE,), examples=(replace(page.examples[0], credits=credits),)))
+    link = f'<a href="{PAGE}1?a=1&amp;b=2" rel="noopener noreferrer">Ann &lt;b&gt;, CC BY 2.0</a>'
+    assert f"Photos: {link}; Bo, CC0 1.0." in html
+    assert html.index('id="sources"') < html.index(NOTICE)
+    assert NOTICE not in render(page)
 
 
 def test_what_was_forgotten_is_said() -> None:

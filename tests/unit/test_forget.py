@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.rows import table
+from tests.unit.test_report import _page
 
 from skygraft.config.encoders import Encoder
 from skygraft.config.model import Config
@@ -26,6 +27,7 @@ from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, TILES, embeddings_
 from skygraft.core.shards import Item, ShardName, ShardStore, shard_of
 from skygraft.core.tables import TableSpec, read_table, write_table
 from skygraft.encoders.identity import EncoderIdentity
+from skygraft.report.page import render
 from skygraft.stages import forget
 from skygraft.stages.layout import FORGOTTEN, Layout
 
@@ -224,6 +226,11 @@ def test_reports_that_show_one_go_and_lists_of_authors_lose_its_row(folder: Path
     for path in Path("results").rglob("attribution.csv"):
         assert path.read_text() == f"source,photo_id,author\nflickr,{IDS[2]},c\n"
         assert path.stat().st_mtime_ns == LONG_AGO
+
+
+def test_a_report_tells_which_photos_it_shows() -> None:
+    odd = 'table:a "b", c & d'
+    assert forget.shown_in(render(_page(odd))) == {f"lucas:{odd}", odd, "b"}
 
 
 def test_models_that_learnt_from_them_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

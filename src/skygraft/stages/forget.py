@@ -117,12 +117,16 @@ def _from_plan(path: Path, gone: Collection[str]) -> set[str]:
 def _take_out_of_reports(gone: Collection[str]) -> None:
     """Deletes reports that show a forgotten photo, so that the next run writes them anew, and takes the photos off the lists of authors."""
     for report in holdings.reports():
-        shown = {html.unescape(name) for name in _SHOWN.findall(report.read_text(encoding="utf-8"))}
-        if shown & set(gone):
+        if shown_in(report.read_text(encoding="utf-8")) & set(gone):
             report.unlink()
             _LOG.warning("%s showed a forgotten photo and is deleted: the next run, or 'skygraft report', writes it anew", report)
     for path in holdings.attribution_lists():
         _take_off(path, gone)
+
+
+def shown_in(report: str) -> set[str]:
+    """The photos that a report shows, by what it says of each picture for those who do not see it."""
+    return {html.unescape(name) for name in _SHOWN.findall(report)}
 
 
 def _take_off(path: Path, gone: Collection[str]) -> None:
