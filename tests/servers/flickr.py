@@ -35,23 +35,28 @@ def record(number: int, lon: float, lat: float, taken: str = "2015-06-01 12:00:0
     }  # fmt: skip
 
 
-def matches(one: Record, query: Query) -> bool:
-    """Whether a record answers a query: the naive reading of the documentation."""
-    lon, lat = float(one["longitude"]), float(one["latitude"])
-    if "bbox" in query:
-        west, south, east, north = map(float, query["bbox"].split(","))
-        if not (west <= lon <= east and south <= lat <= north):
-            return False
-    if "radius" in query:
-        apart = pyproj.Geod(ellps="WGS84").inv(lon, lat, float(query["lon"]), float(query["lat"]))[2]
-        if apart > 1000 * float(query["radius"]):
-            return False
-    return (
-        query["min_taken_date"] <= one["datetaken"] <= query["max_taken_date"]
-        and one["license"] in query["license"].split(",")
-        and int(one["accuracy"]) >= int(query["accuracy"])
+def matching(records: Sequence[Record], query: Query) -> list[Record]:
+    """The records that answer a query, one after the other: the naive reading of the documentation."""
+    first, last, least = query["min_taken_date"], query["max_taken_date"], int(query["accuracy"])
+    allowed = query["license"].split(",")
+    west, south, east, north = map(float, query.get("bbox", "-180,-90,180,90").split(","))
+    earth = pyproj.Geod(ellps="WGS84")
+
+    def near(one: Record) -> bool:
+        place = float(one["longitude"]), float(one["latitude"])
+        return bool(earth.inv(*place, float(query["lon"]), float(query["lat"]))[2] <= 1000 * float(query["radius"]))
+
+    return [
+        one
+        for one in records
+        if first <= one["datetaken"] <= last
+        and west <= float(one["longitude"]) <= east
+        and south <= float(one["latitude"]) <= north
+        and one["license"] in allowed
+        and int(one["accuracy"]) >= least
         and ("geo_context" not in query or str(one["context"]) == query["geo_context"])
-    )
+        and ("radius" not in query or near(one))
+    ]
 
 
 @dataclass
@@ -75,7 +80,7 @@ class FlickrServer:
         if query["method"] == "flickr.photos.licenses.getInfo":
             licences = [{"id": 4, "name": "Attribution", "url": "https://creativecommons.org/licenses/by/2.0/"}]
             return {"licenses": {"license": licences}, "stat": "ok"}
-        found = sorted((one for one in self.records if matches(one, query)), key=lambda one: (one["datetaken"], int(one["id"])))
+        found = sorted(matching(self.records, query), key=lambda one: (one["datetaken"], int(one["id"])))
         size, page = int(query["per_page"]), int(query["page"])
         start = (page - 1) * size
         shown = found[:size] if start >= MOST else found[start : start + size]

@@ -15,7 +15,7 @@ from skygraft.stages.ahead.outside import Key, Term
 _PHOTOS_A_KM2_AND_YEAR = 48e6 / 10 / 149e6
 _DAYS_A_YEAR = 365.25
 # Of a simulated search of ten million records: pages that are not full, and cuts.
-PHOTOS_A_CALL = 205
+PHOTOS_A_CALL = 202
 _BYTES_A_PHOTO = 900
 _HIGHEST_PAGE = 250
 
