@@ -27,7 +27,7 @@ PHOTOS = TableSpec(
         Column("captured_at", _TIME, "when, UTC", nullable=True),
         Column("year", pa.int16(), "the survey's or the photo's year; 0: not known"),
         Column("nuts0", pa.string(), "country as Eurostat writes it (EL, UK)", nullable=True),
-        Column("url", pa.string(), "where the bytes are, never signed; file: and a path below the source's folder for pictures of one's own"),
+        Column("url", pa.string(), "where the bytes are, never signed; for pictures of one's own, file: and a path"),
         Column("licence", pa.string(), "the licence's short name", nullable=True),
         Column("author", pa.string(), "who is to be named", nullable=True),
         Column("page_url", pa.string(), "the photo's page for people", nullable=True),
