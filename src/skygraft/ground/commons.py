@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,8 +48,30 @@ class Commons:
         Raises:
             ItemError: The service refuses, or failed at every try.
         """
+        asked = self._asked(box)
+        files: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+        seen: set[str] = set()
+        further: dict[str, str] = {}
+        while True:
+            request = Request(f"{self._api_url}?{urlencode({**asked, **further})}", key=f"commons {box}")
+            answer = ask(client, request, partial(_checked, request))
+            for page in entries(part(answer, "query", "pages")):
+                if isinstance(page.get("pageid"), int):
+                    files[page["pageid"]] |= page
+            more = part(answer, "continue")
+            if not isinstance(more, dict) or not more:
+                break
+            further = {str(name): str(value) for name, value in more.items()}
+            if (token := urlencode(sorted(further.items()))) in seen:
+                raise trouble(request, "its pages go round in a circle")
+            seen.add(token)
+        rows = [row for number, page in sorted(files.items()) if (row := self._row(number, page)) is not None]
+        return Found(photo_table(rows), len(files) < LIMIT)
+
+    def _asked(self, box: Box) -> dict[str, Any]:
+        """The parameters of a search."""
         west, south, east, north = box
-        asked: dict[str, Any] = {
+        return {
             "action": "query",
             "format": "json",
             "formatversion": 2,
@@ -66,24 +89,6 @@ class Commons:
             "iiextmetadatafilter": _METADATA,
             "iiurlwidth": self._width,
         }
-        files: defaultdict[int, dict[str, Any]] = defaultdict(dict)
-        seen: set[str] = set()
-        further: dict[str, str] = {}
-        while True:
-            request = Request(f"{self._api_url}?{urlencode({**asked, **further})}", key=f"commons {box}")
-            answer = ask(client, request, lambda document, request=request: _checked(request, document))  # type: ignore[misc]
-            for page in entries(part(answer, "query", "pages")):
-                if isinstance(page.get("pageid"), int):
-                    files[page["pageid"]] |= page
-            more = part(answer, "continue")
-            if not isinstance(more, dict) or not more:
-                break
-            further = {str(name): str(value) for name, value in more.items()}
-            if (token := urlencode(sorted(further.items()))) in seen:
-                raise trouble(request, "its pages go round in a circle")
-            seen.add(token)
-        rows = [row for number, page in sorted(files.items()) if (row := self._row(number, page)) is not None]
-        return Found(photo_table(rows), len(files) < LIMIT)
 
     def _row(self, number: int, page: Document) -> Row | None:
         """A file's row; none for what is no photo, has no place in the area, or no licence."""
