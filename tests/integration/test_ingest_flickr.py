@@ -9,8 +9,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,18 @@ import pytest
 import shapely
 from tests.servers.flickr import FlickrServer, Query, Reply, data, failed, flickr_server, page_for_people, record, too_many
 
+from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.load import dump, load_mapping
 from skygraft.config.model import Config
 from skygraft.core.errors import ConfigError, EndpointError
+from skygraft.core.http import HttpClient
 from skygraft.core.schemas import PHOTOS
 from skygraft.core.tables import read_table
+from skygraft.ground.flickr import FlickrClient, Wish
+from skygraft.ground.flickr_parts import BoxPart, Window
+from skygraft.ground.flickr_split import Ask
 from skygraft.stages import ingest_flickr
+from skygraft.stages.network import http_client
 
 TABLE = Path("data/photos/trial.parquet")
 SECRET = "planted-0123456789abcdef"
@@ -308,6 +315,36 @@ def test_the_key_is_written_nowhere(caplog: pytest.LogCaptureFixture, tmp_path: 
     assert SECRET not in str(caught.value) and SECRET not in caplog.text
     assert all(SECRET.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert SECRET not in str(read_table(PHOTOS, TABLE).to_pylist())
+
+
+class _Clock:
+    """A clock that is waited for in no time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float, stop: threading.Event) -> None:
+        self.now += seconds
+
+
+def test_calls_stay_within_the_hourly_limit_of_a_key() -> None:
+    section = FlickrPhotos.model_validate({"area": {"bbox": BOX}, "taken_to": "2015-12-31"})
+    part = BoxPart((5.0, 50.0, 6.0, 51.0), Window.of_days(date(2015, 1, 1), date(2015, 1, 2)))
+    clock = _Clock()
+    with flickr_server([]) as server, http_client(section.api_network, 0) as usual, HttpClient(usual.policy, clock) as http:
+        client = FlickrClient(http, server.base, SECRET, Wish((4,), 16, False, ("c",)))
+        for page in range(1, 31):
+            client.page(Ask(part, page, 250))
+        assert len(server.queries) == 30
+    # Thirty calls need twenty-nine seconds after the first; in an hour that is no more than 3,600.
+    assert clock.now >= 29.0
+    assert "api_key" not in repr(client) and SECRET not in repr(client)
 
 
 def test_a_kill_loses_no_answer() -> None:
