@@ -125,22 +125,27 @@ SINCE_2022 = "POINT_ID,POINT_NUTS0,POINT_LAT,POINT_LONG,SURVEY_DATE,SURVEY_OBS_T
 
 
 def of_all_surveys() -> tuple[bytes, bytes]:
-    """The harmonised table of five surveys, and the archive of the sixth."""
+    """The archives of the harmonised table of five surveys, and of the sixth survey."""
     surveys = "".join(
         f"48162806,{year},AT,48.2,16.6,{year}-07-05,48.2,16.6,B11,U111,{PHOTO_SERVICE}/{year}/AT/481/628/48162806N.jpg\n"
         for year in (2006, 2009, 2012, 2015, 2018)
     )
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("EU_LUCAS_2022.csv", f"{SINCE_2022}48162806,AT,48.2,16.6,2022-07-05,1,48.2,16.6,B11,U111\n")
-    return (HARMONISED + surveys).encode(), packed.getvalue()
+    latest = f"{SINCE_2022}48162806,AT,48.2,16.6,2022-07-05,1,48.2,16.6,B11,U111\n"
+    return packed("lucas_harmo_uf.csv", HARMONISED + surveys), packed("EU_LUCAS_2022.csv", latest)
+
+
+def packed(name: str, text: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, text)
+    return buffer.getvalue()
 
 
 def six_surveys(base: str) -> Config:
     return online(
         base,
         layout="harmonised",
-        file="lucas_harmo_uf.csv",
+        file="1_table/lucas_harmo_uf.zip",
         years=[2006, 2009, 2012, 2015, 2018],
         directions=["N"],
         more_tables=[{"layout": "microdata_2022"}],
@@ -157,7 +162,11 @@ def test_one_source_holds_the_surveys_of_2006_to_2022_and_fetches_their_photos()
     names = {year: "48162806N.jpg" for year in pictures} | {2022: "202248162806LCLU_North.jpg"}
     script = {f"/photos/{year}/AT/481/628/{names[year]}": [ok(picture)] for year, picture in pictures.items()}
     with scripted_server(
-        {**script, "/harmonised/lucas_harmo_uf.csv": [ok(surveys)], "/2022/EU_LUCAS_2022.zip": [ok(archive, "application/zip")]}
+        {
+            **script,
+            "/harmonised/1_table/lucas_harmo_uf.zip": [ok(surveys, "application/zip")],
+            "/2022/EU_LUCAS_2022.zip": [ok(archive, "application/zip")],
+        }
     ) as server:
         config = six_surveys(server.base)
         ingest_lucas.run(config, photos="lucas")

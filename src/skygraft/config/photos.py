@@ -31,7 +31,9 @@ class LucasPhotos(PhotoSource):
 
     source: Literal["lucas"] = "lucas"
     layout: LucasLayout = Field("microdata", description="which of the published tables is read")
-    file: str = Field("EU_2018_20200213.CSV", description="the table's file name, on the service and in a mirror")
+    file: str = Field(
+        "EU_2018_20200213.CSV", description="the table's file, on the service and in a mirror; harmonised: 1_table/lucas_harmo_uf.zip"
+    )
     years: tuple[int, ...] = Field((2018,), min_length=1, description="survey years that count")
     more_tables: tuple[LucasTable, ...] = Field((), description="further tables, each for other survey years")
     directions: tuple[Direction, ...] = Field(("N", "E", "S", "W"), min_length=1, description="which photos of a point")

@@ -88,6 +88,11 @@ def asked(section: PhotoSource) -> Asked | None:
     )
 
 
+def requests_a_photo(section: PhotoSource) -> int:
+    """Requests that a picture takes: Mapillary is asked for its address right before."""
+    return 2 if isinstance(section, MapillaryPhotos) else 1
+
+
 def _own(name: str, path: Path) -> Source:
     there = path.is_file()
     return Source(name, str(path), None, there, None if there else f"there is no file {path}: put it there, or mend the configuration")

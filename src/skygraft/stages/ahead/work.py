@@ -136,11 +136,11 @@ class Account:
         for name, section in self.config.photos.items():
             count, (size, sized) = self.photos[name], self.photo_bytes(name)
             yield self._ingest(name, section, count)
-            received = count.photos * size
+            received, requests = count.photos * size, count.photos * open_photos.requests_a_photo(section)
             yield Work(
                 "fetch_photos", name, f"{count.photos:,} photos", self.layout.photo_shards(name), jobs=section.shards,
-                requests=count.photos, received=received, disk=received,
-                seconds=self._network_seconds(count.photos, received, section.network),
+                requests=requests, received=received, disk=received,
+                seconds=self._network_seconds(requests, received, section.network),
                 assumed=f"{sized}; {self.line.request_s:g} s a request",
             )  # fmt: skip
         for encoder, photos in self.config.wanted_embeddings():
