@@ -18,6 +18,7 @@ from skygraft.core.files import lock
 from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, TILES
 from skygraft.core.tables import read_meta, read_table, write_table
 from skygraft.ground.forgotten import remember
+from skygraft.report.pairs import pairs_section, read_photos
 from skygraft.stages import plan_tiles
 from skygraft.stages.layout import FORGOTTEN, Layout, table_lock
 
@@ -61,6 +62,10 @@ def test_copies_of_all_sources_leave_the_plan_and_are_counted(folder: Layout, ca
         meta = read_meta(path)
         assert (meta["duplicates_same_bytes"], meta["duplicates_alike"]) == ("1", "1")
         assert meta["duplicates_rule"] == "max_phash_bits 4, within_m 100"
+    photos = read_photos([folder.photos("one"), folder.photos("two")])
+    section = pairs_section("points", folder.tiles("points"), folder.pairs("points"), photos)
+    assert section is not None and section.photos == 3
+    assert section.copies == "Copies of photos were left out: 1 of the same bytes, 1 that look alike (max_phash_bits 4, within_m 100)."
 
 
 def test_without_the_rule_nothing_is_asked_of_the_shards_and_no_copy_goes(folder: Layout) -> None:

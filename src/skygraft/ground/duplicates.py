@@ -27,6 +27,8 @@ from skygraft.core.schemas import PHOTO_SHARD
 from skygraft.core.tables import read_table
 from skygraft.geo.utm import Floats, Ints
 
+# What a plan's tables say of copies.
+RULE, SAME_BYTES, ALIKE = "duplicates_rule", "duplicates_same_bytes", "duplicates_alike"
 _WGS84, _GEOCENTRIC = 4979, 4978
 _BITS = 64
 _AT_ONCE = 1 << 21
@@ -50,9 +52,9 @@ class Copies:
     def to_meta(self, rule: Duplicates) -> dict[str, str]:
         """What a plan's tables say of them."""
         return {
-            "duplicates_rule": f"max_phash_bits {rule.max_phash_bits}, within_m {rule.within_m:g}",
-            "duplicates_same_bytes": str(len(self.same_bytes)),
-            "duplicates_alike": str(len(self.alike)),
+            RULE: f"max_phash_bits {rule.max_phash_bits}, within_m {rule.within_m:g}",
+            SAME_BYTES: str(len(self.same_bytes)),
+            ALIKE: str(len(self.alike)),
         }
 
 

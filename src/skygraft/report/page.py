@@ -35,7 +35,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class PairsSection:
-    """The pairs of a plan: drawings of where they are, and numbers."""
+    """The pairs of a plan: drawings of where they are, numbers, and how many copies of photos it left out, where it does."""
 
     plan: str
     map: str
@@ -43,6 +43,7 @@ class PairsSection:
     tiles: int
     photos: int
     places: int
+    copies: str | None = None
 
 
 @dataclass(frozen=True)

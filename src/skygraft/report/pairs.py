@@ -14,7 +14,8 @@ import shapely
 
 from skygraft.core.errors import Reason
 from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, TILE_SHARD, TILES
-from skygraft.core.tables import read_table
+from skygraft.core.tables import read_meta, read_table
+from skygraft.ground.duplicates import ALIKE, RULE, SAME_BYTES
 from skygraft.report.examples import Example, Picture, photo_credits, photo_picture, spread, tile_picture
 from skygraft.report.figures import density_figure, map_figure
 from skygraft.report.page import PairsSection
@@ -54,7 +55,16 @@ def pairs_section(plan: str, tiles: Path, pairs: Path, photos: pa.Table) -> Pair
         table.num_rows,
         used.num_rows,
         len(set(used.column("location_id").to_pylist())),
+        _copies(read_meta(tiles)),
     )
+
+
+def _copies(meta: Mapping[str, str]) -> str | None:
+    """What a plan's tables say of the copies it left out."""
+    if RULE not in meta:
+        return None
+    same, alike = int(meta[SAME_BYTES]), int(meta[ALIKE])
+    return f"Copies of photos were left out: {same:,} of the same bytes, {alike:,} that look alike ({meta[RULE]})."
 
 
 def examples(
