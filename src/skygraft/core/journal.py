@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ class Journal:
         self._file: TextIO | None = None
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        self._file = self._path.open("a", encoding="utf-8")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -31,6 +32,11 @@ class Journal:
 
     def note(self, **facts: str | int | float) -> None:
         """Adds an event with the time it happened."""
+        self.note_all([facts])
+
+    def note_all(self, events: Iterable[Mapping[str, str | int | float]]) -> None:
+        """Adds events that happened just now."""
         assert self._file is not None, "the journal is used inside its with block"
-        line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._file.write("".join(json.dumps({"at": at, **facts}, ensure_ascii=False) + "\n" for facts in events))
+        self._file.flush()

@@ -56,7 +56,7 @@ class StoredRows:
         for record, batch in log.records():
             self._starts.append(self._rows)
             self._records.append(record)
-            self._find(pa.Table.from_batches([batch]))
+            self._find(batch)
 
     def parts(self, keys: Sequence[str]) -> Iterator[pa.Table]:
         """The rows of some keys, in their order, cut where a table of them all has its row groups.
@@ -107,7 +107,7 @@ class StoredRows:
         self._starts += [0, *np.cumsum(counts).tolist()][: self._groups]
         self._find(table)
 
-    def _find(self, table: pa.Table) -> None:
+    def _find(self, table: pa.Table | pa.RecordBatch) -> None:
         columns = (table.column(name).to_pylist() for name in self._columns)
         for place, (key, made_from, status) in enumerate(zip(*columns, strict=True), self._rows):
             self.known[key] = Known(made_from, status, place)

@@ -25,7 +25,6 @@ from skygraft.core.shard_rows import Known, StoredRows
 from skygraft.core.tables import TableSpec, write_parts
 
 Payload = TypeVar("Payload")
-_LARGE_ROW = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -110,6 +109,9 @@ class ShardStore:
         self._folder, self._name, self._spec, self._meta = folder, name, spec, dict(meta)
         self._twin = folder / f"{name}.parquet"
         self._log = ItemLog(folder / f"{name}.log", log_schema(spec))
+        self._schema = spec.schema()
+        # A record of the log is read as a whole: large rows have one of their own.
+        self._apart = any(column.packed for column in spec.columns)
         self._made = 0
         self._opened = False
 
@@ -147,12 +149,9 @@ class ShardStore:
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Finishes items: one row each, missing columns are null. The rows survive whatever happens next."""
-        names = [column.name for column in self._spec.columns]
-        complete = [{name: row.get(name) for name in names} for row in rows]
-        batch = pa.RecordBatch.from_pylist(complete, schema=self._spec.schema())
-        # A record is read as a whole: large rows have one of their own.
-        apart = batch.nbytes > _LARGE_ROW * len(rows)
-        self._log.append(*([batch.slice(row, 1) for row in range(len(rows))] if apart else [batch]))
+        complete = [{name: row.get(name) for name in self._schema.names} for row in rows]
+        batch = pa.RecordBatch.from_pylist(complete, schema=self._schema)
+        self._log.append(*([batch.slice(row, 1) for row in range(len(rows))] if self._apart else [batch]))
         self._made += len(rows)
 
     def finish(self, items: Sequence[Item[Payload]], *, min_success_rate: float = 0.0) -> Summary:

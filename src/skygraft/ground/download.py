@@ -27,7 +27,7 @@ from skygraft.ground.images import MAX_PIXELS, ImageFacts, inspect
 
 _LOG = logging.getLogger(__name__)
 _EXAMPLES = 3
-_ROWS_AT_ONCE = 64
+_ROWS_AT_ONCE = 16
 Row = dict[str, object]
 
 
@@ -209,8 +209,8 @@ class _Intake:
         """Writes down what has been taken in: rows first, for the journal must not know of a photo that a killed run has lost."""
         if self._rows:
             self._store.add(self._rows)
-        for note in self._notes:
-            self._journal.note(**note)
+        if self._notes:
+            self._journal.note_all(self._notes)
         self._rows, self._notes = [], []
 
     def close(self) -> None:
