@@ -203,6 +203,18 @@ def test_a_broken_file_is_named_and_everything_else_is_done(folder: Path) -> Non
     assert IDS[0] not in read_table(PAIRS, Layout(configuration("real")).pairs("points")).column("photo_id").to_pylist()
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_file_that_is_broken_inside_is_named_too(folder: Path, number: int) -> None:
+    path = Layout(configuration("real")).photo_shard("flickr", number)
+    data = bytearray(path.read_bytes())
+    data[4:400] = bytes(396)
+    path.unlink()
+    path.write_bytes(data)
+    with pytest.raises(SkygraftError, match=rf"(?s){path.name} cannot be read .*run the same command again"):
+        forget.run(wishes(IDS))
+    assert read_table(PAIRS, Layout(configuration("real")).pairs("points")).num_rows == 0
+
+
 def test_what_a_restored_copy_brings_back_goes_at_the_next_call(folder: Path) -> None:
     shutil.copytree("data", "backup")
     forget.run(Path("ids.txt"))

@@ -9,22 +9,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from skygraft.core.errors import CorruptDataError
 from skygraft.core.files import atomic_path, lock, publish, sweep_temporaries
 from skygraft.core.itemlog import ItemLog
-from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS
+from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, embeddings_spec
 from skygraft.core.shards import log_schema
 from skygraft.core.tables import Column, TableSpec, read_meta, row_groups, write_parts
 
 _TELLING = ("made_from", "status")
-# Parquet does not keep every detail of a type, such as the name of a list's elements.
-_KNOWN = {(spec.name, str(spec.version)): spec for spec in (PHOTOS, PHOTO_SHARD, PAIRS)}
+# A file does not tell every detail of its specification, such as the name of a list's elements and which columns are packed.
+_KNOWN = (PHOTOS, PHOTO_SHARD, PAIRS)
 
 
 def leave_out(path: Path, key: str, gone: pa.Array) -> set[str]:
@@ -45,7 +46,7 @@ def leave_out(path: Path, key: str, gone: pa.Array) -> set[str]:
     sweep(path)
     found = _present(path, key, gone)
     if found:
-        with pq.ParquetFile(path) as file:
+        with _readable(path), pq.ParquetFile(path) as file:
             groups = (file.read_row_group(group) for group in range(file.num_row_groups))
             rewrite(_spec_of(path, key), (table.filter(_others(table, key, gone)) for table in groups), path)
     return found
@@ -129,8 +130,21 @@ def _holds_the_rest(twin: Path, target: Path, key: str, gone: pa.Array) -> bool:
     return bool(rows.filter(_others(rows, key, gone)).equals(pq.read_table(twin, columns=[key, *_TELLING])))
 
 
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what Arrow says of a broken file into a message that names it."""
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        # The system's own errors have a number, Arrow's have none.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise CorruptDataError(f"{path} cannot be read ({error}). Delete it and run the stage again.") from error
+
+
 def _present(path: Path, key: str, gone: pa.Array) -> set[str]:
-    column = pq.read_table(path, columns=[key]).column(0)
+    with _readable(path):
+        column = pq.read_table(path, columns=[key]).column(0)
     return set(column.filter(pc.is_in(column, value_set=gone)).to_pylist())
 
 
@@ -141,8 +155,10 @@ def _others(table: pa.Table, key: str, gone: pa.Array) -> pa.ChunkedArray:
 def _spec_of(path: Path, key: str) -> TableSpec:
     """The table in a file: as we know it, else as the file describes it, whichever version of the schema that was."""
     schema, meta = pq.read_schema(path), read_meta(path)
-    if (known := _KNOWN.get((meta["table"], meta["schema_version"]))) is not None:
-        return known
+    vectors = [field.type for field in schema if field.name == "embedding" and pa.types.is_fixed_size_binary(field.type)]
+    for spec in (*_KNOWN, *(embeddings_spec(kind.byte_width // 2) for kind in vectors)):
+        if (spec.name, str(spec.version)) == (meta["table"], meta["schema_version"]):
+            return spec
     columns = tuple(Column(f.name, f.type, (f.metadata or {}).get(b"description", b"").decode(), f.nullable) for f in schema)
     place = json.loads(schema.metadata[b"geo"])["primary_column"] if b"geo" in schema.metadata else None
     return TableSpec(meta["table"], int(meta["schema_version"]), columns, key, place)
