@@ -3,8 +3,10 @@
     python embedding_peers.py {plain|clip_retrieval} MODEL WEIGHTS [CONFIGS]
 
 Knows nothing of skygraft beyond the one thing without which open_clip does not start on a CPU build of torch. Reads tasks from standard
-input, one JSON object a line (``photos``, ``out``, ``batch_size``, ``workers``), and answers each with the seconds it took; everything is
-loaded before the first task. Vectors go to ``out`` as float16 of unit length, in the order of the files' names.
+input, one JSON object a line (``photos``, ``out``, ``batch_size``, ``workers``), and answers each with the ``seconds`` of its loop, of the
+``whole`` call, and of all ``processor`` time, child processes included. Everything is loaded before the first task. Vectors go to ``out``
+as float16 of unit length, in the order of the files' names. clip_inference's loop is what it counts itself: reading, encoding and writing;
+that its call starts processes which import everything anew is no part of it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 Task = dict[str, Any]
 
 
-def plain(model_name: str, weights: str) -> Callable[[Task], None]:
+def plain(model_name: str, weights: str) -> Callable[[Task], float | None]:
     import numpy as np
     import open_clip
     import torch
@@ -40,23 +42,24 @@ def plain(model_name: str, weights: str) -> Callable[[Task], None]:
         def __getitem__(self, at: int) -> Any:
             return preprocess(Image.open(self.paths[at]).convert("RGB"))
 
-    def run(task: Task) -> None:
+    def run(task: Task) -> float | None:
         found = []
         with torch.no_grad():
             for batch in DataLoader(Photos(task["photos"]), task["batch_size"], num_workers=task["workers"]):
                 features = model.encode_image(batch)
                 found.append((features / features.norm(dim=-1, keepdim=True)).half().numpy())
         np.save(task["out"], np.concatenate(found))
+        return None
 
     return run
 
 
-def clip_retrieval(model_name: str, weights: str) -> Callable[[Task], None]:
+def clip_retrieval(model_name: str, weights: str) -> Callable[[Task], float | None]:
     import shutil
 
     from clip_retrieval.clip_inference.main import main
 
-    def run(task: Task) -> None:
+    def run(task: Task) -> float | None:
         folder = task["out"] + ".folder"
         main(
             task["photos"],
@@ -67,7 +70,9 @@ def clip_retrieval(model_name: str, weights: str) -> Callable[[Task], None]:
             clip_model=f"open_clip:{model_name}/{weights}",
         )
         shutil.copy(Path(folder) / "img_emb" / "img_emb_0.npy", task["out"])
+        stats = json.loads((Path(folder) / "stats" / "0.json").read_text())
         shutil.rmtree(folder)
+        return float(stats["total_duration"])
 
     return run
 
@@ -90,9 +95,11 @@ def main() -> None:
     print(json.dumps("ready"), file=answers, flush=True)
     for line in sys.stdin:
         task = json.loads(line)
-        start = time.perf_counter()
-        run(task)
-        print(json.dumps(time.perf_counter() - start), file=answers, flush=True)
+        start, before = time.perf_counter(), os.times()
+        loop = run(task)
+        whole, after = time.perf_counter() - start, os.times()
+        facts = {"seconds": whole if loop is None else loop, "whole": whole, "processor": sum(after[:4]) - sum(before[:4])}
+        print(json.dumps(facts), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,9 @@ def into_shards(photos: Path, folder: Path) -> list[Path]:
     return shards
 
 
+Times = dict[str, float]
+
+
 class Ours:
     """Photo shards to an embedding table."""
 
@@ -98,11 +101,12 @@ class Ours:
         self.clip, self.shards, self.folder = clip, shards, folder
         self.waited: list[float] = []
 
-    def run(self) -> tuple[float, NDArray[np.float32]]:
+    def run(self) -> tuple[Times, NDArray[np.float32]]:
         place = self.folder / uuid.uuid4().hex
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         network = self.pass_over(place, place / "table.parquet")
-        taken = time.perf_counter() - start
+        whole = time.perf_counter() - start
+        taken = {"seconds": whole, "whole": whole, "processor": time.process_time() - before}
         self.waited.append(network.clock.waiting_share)
         vectors = read_vectors([place / "table.parquet"])
         order = np.argsort(vectors.photo_ids)
@@ -147,11 +151,11 @@ class Peer:
             raise RuntimeError(f"{self.log.stem} ended with status {self.process.wait()}: {' '.join(last)}")
         return json.loads(line)
 
-    def run(self, photos: Path, workers: int) -> tuple[float, NDArray[np.float32]]:
+    def run(self, photos: Path, workers: int) -> tuple[Times, NDArray[np.float32]]:
         assert self.process.stdin is not None
         task = {"photos": str(photos), "out": str(self.out), "batch_size": BATCH, "workers": workers}
         print(json.dumps(task), file=self.process.stdin, flush=True)
-        taken = float(self.answer())
+        taken: Times = self.answer()
         return taken, np.load(self.out).astype(np.float32)
 
     def close(self) -> None:
@@ -177,56 +181,40 @@ def cosines(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.
 
 def compare(title: str, ours: Ours, peer: Peer, photos: Path, workers: Sequence[int], pairs: int) -> dict[str, object]:
     """Runs in turns; before that, each once, and the peer with each number of workers, of which the best is kept."""
-    best = min(workers, key=lambda count: peer.run(photos, count)[0]) if len(workers) > 1 else workers[0]
+    best = min(workers, key=lambda count: peer.run(photos, count)[0]["seconds"])
     ours.run()
-    times: tuple[list[float], list[float]] = ([], [])
+    times: dict[str, list[Times]] = {"ours": [], "theirs": []}
     lowest = centred = 1.0
     loads = []
     for _ in range(pairs):
-        loads.append(os.getloadavg()[0])
+        loads.append(round(os.getloadavg()[0], 2))
         mine, units = ours.run()
         theirs, others = peer.run(photos, best)
-        times[0].append(mine)
-        times[1].append(theirs)
+        times["ours"].append(mine)
+        times["theirs"].append(theirs)
         lowest = min(lowest, float(cosines(units, others).min()))
         centred = min(centred, float(cosines(units - others.mean(0), others - others.mean(0)).min()))
     assert lowest >= 0.999, f"{title}: the vectors differ, lowest cosine {lowest}"
     count = len(list(photos.iterdir()))
-    fixed = peer.run(one_of(photos), best)[0]
-    without = [(theirs - fixed) / mine for mine, theirs in zip(*times, strict=True)]
+
+    def ratio(what: str) -> float:
+        return statistics.median(theirs[what] / mine[what] for mine, theirs in zip(times["ours"], times["theirs"], strict=True))
+
+    medians = {side: statistics.median(run["seconds"] for run in runs) for side, runs in times.items()}
     counters = {
         "photos": count,
         "peer_workers": best,
         "lowest_cosine": round(lowest, 6),
         "lowest_cosine_without_mean": round(centred, 6),
         "encoder_waited": round(statistics.median(ours.waited[-pairs:]), 4),
-        "seconds": {"ours": [round(value, 2) for value in times[0]], "theirs": [round(value, 2) for value in times[1]]},
-        # clip_inference starts a process to log in: said apart, since it matters less the more photos there are.
-        "theirs_for_one_photo_s": round(fixed, 2),
-        "ratio_without_that": round(statistics.median(without), 3),
-        "loads": [round(load, 2) for load in loads],
+        "ratio_processor_time": round(ratio("processor"), 3),
+        "ratio_whole_call": round(ratio("whole"), 3),
+        "times": {side: [{what: round(value, 2) for what, value in run.items()} for run in runs] for side, runs in times.items()},
+        "loads": loads,
     }
-    return {
-        "name": title,
-        "peer": peer.kind,
-        "ours": count / statistics.median(times[0]),
-        "theirs": count / statistics.median(times[1]),
-        "ratio": statistics.median(theirs / mine for mine, theirs in zip(*times, strict=True)),
-        "unit": "photos/s",
-        "pairs": pairs,
-        "load": os.getloadavg()[0],
-        "counters": counters,
-    }
-
-
-def one_of(photos: Path) -> Path:
-    """A folder with the first photo alone."""
-    folder = photos.with_name(f"{photos.name}-one")
-    if not folder.exists():
-        folder.mkdir()
-        first = min(photos.iterdir())
-        (folder / first.name).write_bytes(first.read_bytes())
-    return folder
+    rates = {side: count / seconds for side, seconds in medians.items()}
+    facts = {"name": title, "peer": peer.kind, **rates, "ratio": ratio("seconds"), "unit": "photos/s", "pairs": pairs}
+    return facts | {"load": os.getloadavg()[0], "counters": counters}
 
 
 def weights_of(model: str, folder: Path) -> Path:
@@ -263,14 +251,16 @@ def main() -> None:
     parser.add_argument("--venv", type=Path, default=Path("work/benchmarks/clip-retrieval"), help="clip-retrieval's environment")
     parser.add_argument("--photos", type=int, help="how many photos, for each network")
     parser.add_argument("--models", nargs="*", help="which networks, instead of all")
+    parser.add_argument("--peers", nargs="*", default=["plain", "clip_retrieval"], help="beside whom")
     arguments = parser.parse_args()
     quick, pairs = arguments.quick, 3 if arguments.quick else 5
     models = arguments.models or (["tiny", "RN50"] if quick else ["tiny", "RN50", "ViT-B-32"])
     use_threads(THREADS)
-    pythons: dict[str, Path | str] = {"plain": sys.executable}
+    pythons: dict[str, Path | str] = {"plain": sys.executable} if "plain" in arguments.peers else {}
     results: list[dict[str, object]] = []
     try:
-        pythons["clip_retrieval"] = environment_of_clip_retrieval(arguments.venv.absolute())
+        if "clip_retrieval" in arguments.peers:
+            pythons["clip_retrieval"] = environment_of_clip_retrieval(arguments.venv.absolute())
     except (subprocess.CalledProcessError, OSError) as error:
         results.append({"name": "clip-retrieval", "peer": "clip_retrieval", "skipped": str(error)})
     with tempfile.TemporaryDirectory() as name:
@@ -297,7 +287,7 @@ def measure(model: str, photos: Path, pythons: dict[str, Path | str], pairs: int
     for kind, python in pythons.items():
         try:
             peer = Peer(python, kind, model, weights, folder / "configs", folder)
-            results.append(compare(title, ours, peer, photos, (0, 2) if kind == "plain" else (2, 4), pairs))
+            results.append(compare(title, ours, peer, photos, (0, 2) if kind == "plain" else (2,), pairs))
             peer.close()
         except RuntimeError as error:
             results.append({"name": title, "peer": kind, "skipped": str(error)})
