@@ -79,20 +79,33 @@ class Sieve:
         self._moments.append(rows.column("moment").to_numpy()[keep])
 
     def chosen(self) -> Ids:
-        """Numbers of the photos that are kept, ascending: each once, and of one author, place and minute the first by number."""
+        """Numbers of the photos that are kept, ascending: each once, and of one author, place and minute the first by number.
+
+        Asked once, at the end: what was gathered is given up for it, since a second copy of millions would be most of what is held.
+        """
         if not self._numbers:
             return np.empty(0, np.int64)
-        every, moments = np.concatenate(self._numbers), np.concatenate(self._moments)
-        # A second copy of millions would be most of what is held.
-        self._numbers, self._moments = [every], [moments]
-        numbers, first = np.unique(every, return_index=True)
-        again, alike = len(every) - len(numbers), 0
+        numbers, moments = np.concatenate(self._numbers), np.concatenate(self._moments)
+        self._numbers, self._moments = [], []
+        order = np.argsort(numbers, kind="stable")
+        numbers, moments = numbers[order], moments[order]
+        first = ~_repeats(numbers)
+        again = len(numbers) - int(np.count_nonzero(first))
+        numbers, moments = numbers[first], moments[first]
+        alike = np.zeros(len(numbers), np.bool_)
         if self.terms.one_a_minute:
-            _, one = np.unique(moments[first], return_index=True)
-            alike = len(numbers) - len(one)
-            numbers = numbers[np.sort(one)]
-        _LOG.info("photos=%d found_again=%d same_author_place_and_minute=%d", len(numbers), again, alike)
+            order = np.argsort(moments, kind="stable")
+            alike[order] = _repeats(moments[order])
+        numbers = numbers[~alike]
+        _LOG.info("photos=%d found_again=%d same_author_place_and_minute=%d", len(numbers), again, np.count_nonzero(alike))
         return numbers
+
+
+def _repeats(values: NDArray[Any]) -> Flags:
+    """Which of some sorted values are as the one before."""
+    repeats = np.zeros(len(values), np.bool_)
+    repeats[1:] = values[1:] == values[:-1]
+    return repeats
 
 
 def sorted_rows(
