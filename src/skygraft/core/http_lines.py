@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import certifi
 import requests.utils
 import urllib3
 from urllib3.util import connection as connecting
@@ -206,7 +205,7 @@ def _proxy(url: str) -> str | None:
 
 def _bundle() -> str:
     """The certificates to trust, as requests finds them."""
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or requests.utils.DEFAULT_CA_BUNDLE_PATH
 
 
 @lru_cache(maxsize=8)
