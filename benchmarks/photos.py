@@ -39,6 +39,13 @@ from PIL import Image
 PEER = "img2dataset==1.47.0"
 PROCESSES, CONNECTIONS, PICTURES = 2, 64, 200
 SKYGRAFT = str(Path(sys.executable).parent / "skygraft")
+# A child's peak is that of its parent at least: it is started by a small one.
+PEAK = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
 TABLE = "id,latitude,longitude,url\n"
 
 
@@ -174,15 +181,12 @@ class Ours:
 
     def run(self) -> int:
         """Fetches all photos; the highest peak of a process's resident memory, bytes."""
-        commands = [[SKYGRAFT, "fetch-photos", "--photos", "timed", "--shard", str(shard)] for shard in range(self.shards)]
-        children = [subprocess.Popen(command, cwd=self.folder, env=environment(), stderr=subprocess.DEVNULL) for command in commands]
-        peaks = []
-        for child in children:
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            assert child.returncode == 0, f"skygraft ended with {child.returncode}"
-            peaks.append(usage.ru_maxrss << 10)
-        return max(peaks)
+        told = [sys.executable, "-S", "-c", PEAK, SKYGRAFT, "fetch-photos", "--photos", "timed", "--shard"]
+        options = {"cwd": self.folder, "env": environment(), "stdout": subprocess.PIPE, "text": True}
+        children = [subprocess.Popen([*told, str(shard)], **options) for shard in range(self.shards)]
+        said = [child.communicate()[0] for child in children]
+        assert not any(child.returncode for child in children), "skygraft has failed"
+        return max(int(peak) << 10 for peak in said)
 
     def bytes(self) -> Iterator[bytes]:
         for path in sorted((self.folder / "data/photos/timed").glob("*.parquet")):
