@@ -80,7 +80,7 @@ def test_without_the_rule_nothing_is_asked_of_the_shards_and_no_copy_goes(folder
 def test_a_plan_without_the_rule_is_what_it_was_before_there_was_one() -> None:
     assert "duplicates" not in configuration(None).plans["points"].identity()
     assert configuration("none") == configuration(None)
-    assert configuration({}).plans["points"].duplicates == Duplicates(max_phash_bits=4, within_m=1000.0)
+    assert configuration({}).plans["points"].duplicates == Duplicates(max_phash_bits=6, within_m=1000.0)
     with pytest.raises(ValueError, match="none keeps every photo"):
         configuration("some")
 

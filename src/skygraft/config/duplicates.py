@@ -12,7 +12,7 @@ from skygraft.config.base import Section
 class Duplicates(Section):
     """Copies that a plan leaves out: the same bytes anywhere, and pictures that look alike near one another."""
 
-    max_phash_bits: int = Field(4, ge=0, le=16, description="bits of 64 in which the perceptual hashes of two copies may differ")
+    max_phash_bits: int = Field(6, ge=0, le=16, description="bits of 64 in which the perceptual hashes of two copies may differ")
     within_m: float = Field(1000.0, gt=0, description="pictures that look alike count as copies within this distance, metres")
 
 
