@@ -27,9 +27,9 @@ from skygraft.core.errors import ConfigError, EndpointError
 from skygraft.core.http import HttpClient
 from skygraft.core.schemas import PHOTOS
 from skygraft.core.tables import read_table
-from skygraft.ground.flickr import FlickrClient, Wish
-from skygraft.ground.flickr_parts import BoxPart, Window
-from skygraft.ground.flickr_split import Ask
+from skygraft.ground.flickr.client import FlickrClient, Wish
+from skygraft.ground.flickr.parts import BoxPart, Window
+from skygraft.ground.flickr.split import Ask
 from skygraft.stages import ingest_flickr
 from skygraft.stages.network import http_client
 

@@ -20,9 +20,9 @@ from skygraft.core.errors import ConfigError, PermanentItemError, SkygraftError,
 from skygraft.core.schemas import PHOTOS
 from skygraft.core.tables import conform
 from skygraft.ground.areas import Region
-from skygraft.ground.flickr_answers import LICENCES, read_licences, read_search
-from skygraft.ground.flickr_rows import accuracy_m, found_rows, photos_rows
-from skygraft.ground.flickr_table import Sieve, Terms, sorted_rows
+from skygraft.ground.flickr.answers import LICENCES, read_licences, read_search
+from skygraft.ground.flickr.rows import accuracy_m, found_rows, photos_rows
+from skygraft.ground.flickr.table import Sieve, Terms, sorted_rows
 
 PLACE = "https://api.flickr.com/services/rest/"
 WORLD = Region(((-180.0, -90.0, 180.0, 90.0),))

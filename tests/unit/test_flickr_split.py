@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skygraft.ground.flickr_parts import BoxPart, DiscPart, Window
-from skygraft.ground.flickr_split import Answer, Ask, Crawl, Limits
+from skygraft.ground.flickr.parts import BoxPart, DiscPart, Window
+from skygraft.ground.flickr.split import Answer, Ask, Crawl, Limits
 
 SMALL = Limits(page=2, most=8, safe=6, pages=4)
 FIRST, LAST = date(2015, 1, 1), date(2015, 2, 10)

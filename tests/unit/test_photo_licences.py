@@ -14,7 +14,7 @@ from skygraft.config.model import Config
 from skygraft.core.errors import CorruptDataError
 from skygraft.core.schemas import PHOTOS
 from skygraft.core.tables import write_table
-from skygraft.ground.flickr_answers import LICENCES
+from skygraft.ground.flickr.answers import LICENCES
 from skygraft.stages import fetch_photos
 from skygraft.stages.layout import Layout
 from skygraft.stages.photo_licences import require_allowed

@@ -13,13 +13,13 @@ from skygraft.core.errors import ConfigError
 from skygraft.core.files import sha256_file
 from skygraft.core.identity import digest
 from skygraft.ground.areas import Region, region
-from skygraft.ground.flickr import FlickrClient, Wish
-from skygraft.ground.flickr_answers import KEY, KEY_PAGE
-from skygraft.ground.flickr_crawl import search, tell_outcome
-from skygraft.ground.flickr_journal import PageJournal
-from skygraft.ground.flickr_parts import BoxPart, DiscPart, Part, Window
-from skygraft.ground.flickr_split import Crawl, Limits
-from skygraft.ground.flickr_table import Sieve, Terms, sorted_rows
+from skygraft.ground.flickr.answers import KEY, KEY_PAGE
+from skygraft.ground.flickr.client import FlickrClient, Wish
+from skygraft.ground.flickr.crawl import search, tell_outcome
+from skygraft.ground.flickr.journal import PageJournal
+from skygraft.ground.flickr.parts import BoxPart, DiscPart, Part, Window
+from skygraft.ground.flickr.split import Crawl, Limits
+from skygraft.ground.flickr.table import Sieve, Terms, sorted_rows
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
 from skygraft.stages.network import http_client

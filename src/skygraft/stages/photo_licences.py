@@ -12,7 +12,8 @@ from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.open_photos import INaturalistPhotos
 from skygraft.config.photo_source import PhotoSource
 from skygraft.core.errors import CorruptDataError
-from skygraft.ground import flickr_answers, inaturalist
+from skygraft.ground import inaturalist
+from skygraft.ground.flickr import answers
 
 _EXAMPLES = 3
 
@@ -30,7 +31,7 @@ def require_allowed(section: PhotoSource, photos: pa.Table, path: Path) -> None:
     """
     if isinstance(section, FlickrPhotos):
         # By name, which the service may give to numbers that are not known here: those were allowed by their number.
-        known = flickr_answers.LICENCES
+        known = answers.LICENCES
         refused = _among(photos, {name for number, name in known.items() if number not in section.licences})
     elif isinstance(section, INaturalistPhotos):
         refused = pc.invert(_among(photos, {inaturalist.short_name(code) for code in section.licences}))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.model import Config
 from skygraft.ground.areas import region
-from skygraft.ground.flickr_answers import KEY, KEY_PAGE
+from skygraft.ground.flickr.answers import KEY, KEY_PAGE
 from skygraft.stages.ahead.outside import Key, Term
 
 # YFCC100M has 48 million photos with a place under open licences, of the ten years to 2014; the earth has 149 million km2 of land.

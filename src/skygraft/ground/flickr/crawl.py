@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from skygraft.core.errors import EndpointError, ItemError, SkygraftError
-from skygraft.ground.flickr import FlickrClient, Page
-from skygraft.ground.flickr_answers import LICENCES
-from skygraft.ground.flickr_journal import PageJournal
-from skygraft.ground.flickr_split import Ask, Crawl, Outcome
+from skygraft.ground.flickr.answers import LICENCES
+from skygraft.ground.flickr.client import FlickrClient, Page
+from skygraft.ground.flickr.journal import PageJournal
+from skygraft.ground.flickr.split import Ask, Crawl, Outcome
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 10.0

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from skygraft.core.schemas import PHOTOS
-from skygraft.ground.flickr_answers import Photo
+from skygraft.ground.flickr.answers import Photo
 
 SOURCE = "flickr"
 # Whatever is filtered later stands here, so that what a search gave can be counted.

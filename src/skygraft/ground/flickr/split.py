@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from skygraft.ground.flickr_parts import Part
+from skygraft.ground.flickr.parts import Part
 
 Ids = NDArray[np.int64]
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from skygraft.core.files import lock
 from skygraft.core.itemlog import ItemLog
-from skygraft.ground.flickr import Page
-from skygraft.ground.flickr_rows import FOUND
+from skygraft.ground.flickr.client import Page
+from skygraft.ground.flickr.rows import FOUND
 
 _LICENCES = "licences"
 _SCHEMA = pa.schema(

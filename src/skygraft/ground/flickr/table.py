@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from skygraft.ground.areas import Region
-from skygraft.ground.flickr_rows import FOUND, photos_rows
+from skygraft.ground.flickr.rows import FOUND, photos_rows
 
 Ids = NDArray[np.int64]
 Flags = NDArray[np.bool_]

@@ -16,9 +16,9 @@ import pyarrow as pa
 from skygraft.core.errors import TransientError
 from skygraft.core.http import HttpClient, Request
 from skygraft.core.http_errors import public_url
-from skygraft.ground.flickr_answers import read_licences, read_search
-from skygraft.ground.flickr_rows import found_rows
-from skygraft.ground.flickr_split import Answer, Ask
+from skygraft.ground.flickr.answers import read_licences, read_search
+from skygraft.ground.flickr.rows import found_rows
+from skygraft.ground.flickr.split import Answer, Ask
 
 Value = TypeVar("Value")
 _EXTRAS = ("date_taken", "geo", "license", "owner_name", "path_alias", "tags")
@@ -65,7 +65,7 @@ class Page:
     Args:
         total: The count that the service names.
         shown: Photos on the page.
-        rows: Those that belong to what was asked, as :data:`~skygraft.ground.flickr_rows.FOUND`.
+        rows: Those that belong to what was asked, as :data:`~skygraft.ground.flickr.rows.FOUND`.
     """
 
     total: int
