@@ -177,6 +177,7 @@ def test_other_sentences_score_anew_without_encoding(folder: Path, caplog: pytes
         shutil.copy(target, "kept.parquet")
         Path("mine.json").write_text(json.dumps(LIST | {"outdoor": LIST["indoor"], "indoor": LIST["outdoor"]}), encoding="utf-8")
         shutil.rmtree(target.parent)
+        caplog.clear()
         with caplog.at_level(logging.INFO, logger="skygraft"):
             embed_photos.run(config, encoder="tiny", photos="lucas")
         read_outdoor_scores([target, Path("kept.parquet")])
