@@ -13,7 +13,7 @@ from skygraft.config.world import World
 
 _PAPER = "the paper: AdamW 5e-6, batch 32, 100 epochs"
 _SCALED = f"rates, batch and epochs scaled to the embedded world's small towers; {_PAPER}"
-# At a temperature of 0.007 the others' rate cost the probes accuracy. Zero-shot is at chance at either rate: see objectives.pooled_infonce.
+# At a temperature of 0.007 the others' rate cost the probes accuracy. Zero-shot gains nothing at either: see objectives.pooled_infonce.
 _SCALED_GENTLY = f"rate, batch and epochs scaled to the embedded world's small towers, a tenth of the other runs' rate; {_PAPER}"
 _OPTIMISER = Optimiser(learning_rate=1e-3, weight_decay=0.05, batch_size=128, epochs=15, warmup_fraction=0.05)
 _GENTLE = Optimiser(learning_rate=1e-4, weight_decay=0.05, batch_size=128, epochs=20, warmup_fraction=0.05)

@@ -55,7 +55,7 @@ def pooled_infonce(
 
     The direction decides whether text can be asked afterwards. Moving all ``s_j`` by one vector (before they are normalised) adds the same
     to every term of equation 2's fraction: the loss does not hold the tiles where the photos and the texts are, only their order. With
-    large steps they drift off, probes still work and zero-shot by text falls to chance. With ``s_i`` as the anchor a move is punished.
+    large steps they drift off, probes still work and zero-shot by text gains nothing. With ``s_i`` as the anchor a move is punished.
 
     Args:
         satellite: (N, D) embeddings ``s`` of any length.
