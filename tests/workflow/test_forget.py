@@ -10,7 +10,7 @@ import pytest
 
 from tests.workflow.project import BIN, Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 REPORT = Path("results/reduced/report.html")
 
