@@ -9,8 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
-import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import geopandas
 import pytest
 import shapely
+from tests.clock import FakeClock
 from tests.servers.flickr import FlickrServer, Query, Reply, data, failed, flickr_server, page_for_people, record, too_many
 
 from skygraft.config.flickr import FlickrPhotos
@@ -317,26 +316,10 @@ def test_the_key_is_written_nowhere(caplog: pytest.LogCaptureFixture, tmp_path: 
     assert SECRET not in str(read_table(PHOTOS, TABLE).to_pylist())
 
 
-class _Clock:
-    """A clock that is waited for in no time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float, stop: threading.Event) -> None:
-        self.now += seconds
-
-
 def test_calls_stay_within_the_hourly_limit_of_a_key() -> None:
     section = FlickrPhotos.model_validate({"area": {"bbox": BOX}, "taken_to": "2015-12-31"})
     part = BoxPart((5.0, 50.0, 6.0, 51.0), Window.of_days(date(2015, 1, 1), date(2015, 1, 2)))
-    clock = _Clock()
+    clock = FakeClock()
     with flickr_server([]) as server, http_client(section.api_network, 0) as usual, HttpClient(usual.policy, clock) as http:
         client = FlickrClient(http, server.base, SECRET, Wish((4,), 16, False, ("c",)))
         for page in range(1, 31):
@@ -348,24 +331,22 @@ def test_calls_stay_within_the_hourly_limit_of_a_key() -> None:
 
 
 def test_a_kill_loses_no_answer() -> None:
-    records = scattered(12_000, seed=4)
-    slow = 0.01
+    records = scattered(6_000, seed=4)
+    children: list[subprocess.Popen[bytes]] = []
 
-    def unhurried(number: int, query: Query, honest: dict[str, Any]) -> Reply | None:
-        time.sleep(slow)
+    def killing(number: int, query: Query, honest: dict[str, Any]) -> Reply | None:
+        # The server pulls the plug itself, right before an answer.
+        if number in (6, 20):
+            children[-1].kill()
         return None
 
-    with flickr_server(records, unhurried) as server:
+    with flickr_server(records, killing) as server:
         config = configuration(server.base)
         Path("trial.yaml").write_text(dump(config))
         command = [sys.executable, "-m", "skygraft.cli", "ingest-flickr", "--photos", "trial", "--configfile", "trial.yaml"]
-        for stop in (6, 35):
-            child = subprocess.Popen(command, env={**os.environ, "SKYGRAFT_CONFIG": "trial.yaml"}, stderr=subprocess.DEVNULL)
-            while len(server.queries) < stop and child.poll() is None:
-                time.sleep(0.002)
-            assert child.poll() is None
-            os.kill(child.pid, signal.SIGKILL)
-            child.wait()
+        for _ in range(2):
+            children.append(subprocess.Popen(command, env={**os.environ, "SKYGRAFT_CONFIG": "trial.yaml"}, stderr=subprocess.DEVNULL))
+            assert children[-1].wait() == -signal.SIGKILL
         assert not TABLE.exists()
         subprocess.run(command, check=True, capture_output=True)
         asked = collections.Counter(tuple(sorted(query.items())) for query in server.searches)

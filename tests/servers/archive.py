@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import multiprocessing
 import urllib.request
 import zipfile
 from collections import Counter
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from urllib.parse import unquote
+
+from tests.servers.child import child_server
 
 _SEEN = "/seen"
 
@@ -89,16 +90,5 @@ def _run_child(archive: Path, delay: float, pipe: Connection) -> None:
 @contextlib.contextmanager
 def archive_server(archive: Path, delay: float = 0.0) -> Iterator[ArchiveServer]:
     """Serve an archive's files under their names, each after `delay` seconds, for the length of the block."""
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    child = spawn.Process(target=_run_child, args=(archive, delay, theirs), daemon=True)
-    child.start()
-    theirs.close()
-    try:
-        yield ArchiveServer(f"http://127.0.0.1:{ours.recv()}")
-    finally:
-        ours.close()
-        child.join(timeout=10)
-        if child.is_alive():
-            child.kill()
-            child.join()
+    with child_server(_run_child, archive, delay) as port:
+        yield ArchiveServer(f"http://127.0.0.1:{port}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
 import re
 import socket
 import struct
@@ -20,6 +19,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.servers.answers import Answer, forbidden, status
+from tests.servers.child import child_server
 from tests.servers.pages import Paged, token_of
 
 Script = Mapping[str, Sequence[Answer] | Paged]
@@ -192,23 +192,6 @@ def _thread(script: Script, log: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _process(script: Script, log: Path) -> Iterator[int]:
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    child = spawn.Process(target=_run_child, args=(dict(script), log, theirs), daemon=True)
-    child.start()
-    theirs.close()
-    try:
-        yield int(ours.recv())
-    finally:
-        ours.close()
-        child.join(timeout=10)
-        if child.is_alive():
-            child.kill()
-            child.join()
-
-
-@contextlib.contextmanager
 def scripted_server(script: Script, *, process: bool = False) -> Iterator[ScriptedServer]:
     """Serve the script on a free loopback port for the length of the block.
 
@@ -219,5 +202,5 @@ def scripted_server(script: Script, *, process: bool = False) -> Iterator[Script
     with tempfile.TemporaryDirectory(prefix="scripted-") as folder:
         log = Path(folder) / "requests.jsonl"
         log.touch()
-        with (_process if process else _thread)(script, log) as port:
+        with child_server(_run_child, dict(script), log) if process else _thread(script, log) as port:
             yield ScriptedServer(f"http://127.0.0.1:{port}", log)

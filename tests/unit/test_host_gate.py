@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from tests.clock import FakeClock
 from tests.servers import egress_busy, ok, rate_limited, scripted_server, status
 
 from skygraft.core.errors import TransientError
@@ -19,22 +20,6 @@ from skygraft.core.host_slots import HostSlots
 from skygraft.core.http import HostLimits, HttpClient, HttpPolicy
 
 LOGGER = "skygraft.core.host_gate"
-
-
-class FakeClock:
-    """A clock that is waited for in no time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float, stop: threading.Event) -> None:
-        self.now += seconds
 
 
 def gate(concurrency: int = 8, rate: float | None = None, slots: HostSlots | None = None) -> HostGate:

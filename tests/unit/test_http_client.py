@@ -8,9 +8,10 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from tests.clock import NOW, FakeClock
 from tests.servers import (
     Answer,
     drip,
@@ -27,32 +28,12 @@ from tests.servers import (
 )
 
 from skygraft.core.errors import EndpointError, PermanentItemError, QuotaError, Reason, TransientError
+from skygraft.core.host_gate import Turn
 from skygraft.core.http import HostLimits, HttpClient, HttpPolicy, Request, Trace
 from skygraft.core.http_errors import retry_after
 from skygraft.core.public_addresses import is_public
 
 BODY = bytes(range(256)) * 40
-NOW = 1_700_000_000.0
-
-
-class FakeClock:
-    """A clock that is waited for in no time and remembers every wait."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waits: list[float] = []
-        self._lock = threading.Lock()
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return NOW + self.now
-
-    def sleep(self, seconds: float, stop: threading.Event) -> None:
-        with self._lock:
-            self.waits.append(seconds)
-            self.now += seconds
 
 
 def client(clock: FakeClock | None = None, **settings: object) -> HttpClient:
@@ -77,6 +58,26 @@ def test_retry_after_in_seconds_is_waited_for() -> None:
         assert http.get(server.url("/a")).content == BODY
         assert server.count() == 2
     assert clock.waits == [pytest.approx(7.0)]
+
+
+def test_a_host_rests_from_the_moment_its_slot_is_free() -> None:
+    clock, entered = FakeClock(), []
+
+    with scripted_server({"/a": [rate_limited(30), ok(BODY)]}) as server, client(clock, host=HostLimits(concurrency=1)) as http:
+        gate = http.gate(server.url("/a"))
+        honest = gate.slot
+
+        @contextlib.contextmanager
+        def contested() -> Iterator[Turn]:
+            with honest() as turn:
+                yield turn
+            # Somebody else comes in as soon as the slot is left.
+            with honest():
+                entered.append(clock.now)
+
+        gate.slot = contested  # type: ignore[method-assign]
+        http.get(server.url("/a"))
+    assert entered[0] >= 30
 
 
 def test_retry_after_as_a_date_is_read_by_the_servers_own_clock() -> None:

@@ -54,6 +54,8 @@ def test_what_is_allowed_passes_and_names_that_only_the_service_knows() -> None:
     flickr = configuration(source="flickr", taken_to="2020-01-01", licences=[4, 9, 17]).photos["some"]
     require_allowed(flickr, photos(LICENCES[4], LICENCES[9], "A licence of tomorrow"), Path("p"))
     require_allowed(flickr, photos(), Path("p"))
+    with pytest.raises(CorruptDataError, match="has 1 photos"):
+        require_allowed(flickr, photos(LICENCES[4], LICENCES[2], "A licence of tomorrow"), Path("p"))
 
 
 def test_inaturalist_goes_by_its_own_list() -> None:
@@ -65,4 +67,8 @@ def test_inaturalist_goes_by_its_own_list() -> None:
 
 
 def test_sources_without_such_a_list_are_not_asked() -> None:
-    require_allowed(load_mapping({"name": "real", "photos": {"some": {}}}, Path(), "test").photos["some"], photos(None, "any"), Path("p"))
+    lucas = load_mapping({"name": "real", "photos": {"some": {}}}, Path(), "test").photos["some"]
+    flickr = configuration(source="flickr", taken_to="2020-01-01", licences=[4, 9]).photos["some"]
+    require_allowed(lucas, photos(None, "any"), Path("p"))
+    with pytest.raises(CorruptDataError, match="has 1 photos"):
+        require_allowed(flickr, photos(None, "any"), Path("p"))

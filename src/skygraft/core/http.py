@@ -123,17 +123,19 @@ class HttpClient:
         while True:
             request = prepare()
             trace.attempts, tries = trace.attempts + 1, tries + 1
-            problem = self._try(request, sink, trace)
+            delay = self._delay(request, tries)
+            problem = self._try(request, sink, trace, delay)
             if problem is None:
                 return
             if progressed():
-                tries = 1
-            delay = self._delay(request, tries)
+                tries, delay = 1, self._delay(request, 1)
             late = trace.seconds + (0.0 if problem.for_everybody else delay) >= (request.deadline_s or self.policy.deadline_s)
             if not problem.reason.transient or tries >= self.policy.attempts or late:
                 self._give_up(request, problem, trace)
             _LOG.debug("%s: %s; try %d of %d", public_url(request.url), problem.what, tries, self.policy.attempts)
-            self._wait(request, problem, delay, trace)
+            if not problem.for_everybody:
+                self.clock.sleep(delay, self.stop)
+                trace.seconds += delay
 
     def _delay(self, request: Request, tries: int) -> float:
         """The back-off after so many tries, seconds; the jitter depends on the seed, the item and the try alone."""
@@ -141,17 +143,7 @@ class HttpClient:
         jitter = random.Random(f"{self.policy.seed}:{request.key or public_url(request.url)}:{tries}").random()
         return longest * (1.0 - 0.5 * jitter)
 
-    def _wait(self, request: Request, problem: Problem, delay: float, trace: Trace) -> None:
-        if problem.for_everybody:
-            # Nobody asks the host again before that, this item neither.
-            self.gate(request.url).pause(delay if problem.retry_after is None else problem.retry_after)
-            return
-        self.clock.sleep(delay, self.stop)
-        trace.seconds += delay
-
     def _give_up(self, request: Request, problem: Problem, trace: Trace) -> None:
-        if problem.retry_after is not None:
-            self.gate(request.url).pause(problem.retry_after)
         if not problem.answered:
             self.gate(request.url).failed(connected=problem.connected)
         raise problem.error(request.url, trace.attempts)
@@ -166,8 +158,8 @@ class HttpClient:
                 self._gates[host] = HostGate(host, limits, self.clock, self.stop, slots)
             return self._gates[host]
 
-    def _try(self, request: Request, sink: Sink, trace: Trace) -> Problem | None:
-        """One try with its redirects; what went wrong, or nothing."""
+    def _try(self, request: Request, sink: Sink, trace: Trace, delay: float) -> Problem | None:
+        """One try with its redirects; what went wrong, or nothing. A host that asks for rest without saying how long gets ``delay``."""
         url, headers = request.url, dict(request.headers)
         for redirects in range(_REDIRECTS + 1):
             if not _usable(url):
@@ -179,7 +171,7 @@ class HttpClient:
                 asked = _Asked(url, headers, request.max_bytes or self.policy.max_bytes, started + left, public=redirects > 0)
                 outcome = self._ask(asked, turn, sink)
                 trace.seconds += self.clock.monotonic() - started
-                _tell(gate, turn, outcome)
+                _tell(gate, turn, outcome, delay)
             if not isinstance(outcome, str):
                 return outcome
             if not (_usable(outcome) and _host(outcome) == _host(url)):
@@ -260,14 +252,17 @@ def _chunks(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         yield chunk
 
 
-def _tell(gate: HostGate, turn: Turn, outcome: Problem | str | None) -> None:
-    """Lets the gate know what the host made of a request."""
+def _tell(gate: HostGate, turn: Turn, outcome: Problem | str | None, delay: float) -> None:
+    """Lets the gate know what the host made of a request, before its slot goes to the next who waits for it."""
     if not isinstance(outcome, Problem):
         gate.answered(well=True)
     elif outcome.answered:
         gate.answered()
         if outcome.overloaded:
             gate.overloaded(turn)
+        if outcome.for_everybody:
+            # Nobody asks the host again before that, this item neither.
+            gate.pause(delay if outcome.retry_after is None else outcome.retry_after)
 
 
 def _too_large(limit: int) -> Problem:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests.utils
@@ -212,5 +213,6 @@ def _bundle() -> str:
 def _trust(bundle: str) -> ssl.SSLContext:
     """A context for all connections: to read hundreds of certificates takes longer than a request."""
     context = create_urllib3_context()
-    context.load_verify_locations(cafile=None if os.path.isdir(bundle) else bundle, capath=bundle if os.path.isdir(bundle) else None)  # noqa: PTH112
+    folder = Path(bundle).is_dir()
+    context.load_verify_locations(cafile=None if folder else bundle, capath=bundle if folder else None)
     return context

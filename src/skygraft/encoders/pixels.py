@@ -1,10 +1,9 @@
 """Photos as the pixels that a network takes, by a shorter way than open_clip's to nearly the same pixels.
 
-A JPEG is decoded at a half, a quarter or an eighth of its size, which libjpeg does inside its inverse cosine transform. How far one may go
-was measured on 120 crops of two photographs with the embedded world's teacher, the lowest cosine to the vector that open_clip's own steps
-give: decoded to no less than the network's input 0.949, twice the input 0.9991, 2.5 times 0.9996, three times 0.9997. Hence :data:`MARGIN`;
-it costs LUCAS's 1600 x 1200 pixels nothing. The resizing that follows is open_clip's: Pillow's own filter, worked out for the crop alone.
-Colours become numbers of mean 0 later, a batch at a time.
+A JPEG is decoded at a half, a quarter or an eighth of its size, which libjpeg does inside its inverse cosine transform, but to no less than
+:data:`MARGIN` times the network's input, so that vectors stay within a cosine of 0.999 of open_clip's own (tests/unit/test_pixels.py);
+LUCAS's 1600 x 1200 pixels are still decoded at a half. The resizing that follows is open_clip's: Pillow's own filter, worked out for the
+crop alone. Colours become numbers of mean 0 later, a batch at a time.
 """
 
 from __future__ import annotations

@@ -113,9 +113,14 @@ def region(area: Area) -> Region:
     if east - west > _HALF_TURN:
         # Its box would go round the earth: islands on both sides of the antimeridian have a box on each side.
         halves = [shapely.intersection(shape, shapely.box(left, -90, left + _HALF_TURN, 90)) for left in (-_HALF_TURN, 0.0)]
-    boxes = [tuple(float(edge) for edge in shapely.bounds(half)) for half in halves if not half.is_empty]
+    boxes = [_box(half) for half in halves if not half.is_empty]
     shapely.prepare(shape)
-    return Region(tuple(boxes), shape)  # type: ignore[arg-type]
+    return Region(tuple(boxes), shape)
+
+
+def _box(shape: Any) -> Box:
+    west, south, east, north = (float(edge) for edge in shapely.bounds(shape))
+    return west, south, east, north
 
 
 def _polygons(path: Path) -> Any:

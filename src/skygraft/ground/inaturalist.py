@@ -124,8 +124,9 @@ def _rows(observation: Document, choice: Choice) -> Iterator[Row]:
         return
     place = _place(observation)
     accuracy = observation.get("positional_accuracy")
-    sure = isinstance(accuracy, (int, float)) and 0 <= accuracy <= choice.max_accuracy_m
-    if place is None or not sure or not within(choice.region, place):
+    if not isinstance(accuracy, (int, float)) or not 0 <= accuracy <= choice.max_accuracy_m:
+        return
+    if place is None or not within(choice.region, place):
         return
     if not _in_days(moment_of(observation.get("observed_on")), choice.days):
         return
@@ -139,7 +140,7 @@ def _rows(observation: Document, choice: Choice) -> Iterator[Row]:
             str(photo["id"]),
             place,
             _SIZES.sub(f"/{choice.size}.", public_url(url)),
-            accuracy_m=float(accuracy),  # type: ignore[arg-type]
+            accuracy_m=float(accuracy),
             captured_at=captured,
             licence=short_name(licence),
             author=plain(part(observation, "user", "name")) or plain(part(observation, "user", "login")),

@@ -22,7 +22,7 @@ from skygraft.ground.flickr.split import Crawl, Limits
 from skygraft.ground.flickr.table import Sieve, Terms, sorted_rows
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
-from skygraft.stages.network import http_client
+from skygraft.stages.network import http_client, named_hosts
 from skygraft.stages.photo_sources import publish_table, source_section
 from skygraft.stages.services import services
 
@@ -106,7 +106,7 @@ def _client(config: Config, section: FlickrPhotos) -> Iterator[FlickrClient]:
     # GRAFT leaves the order to the service, which gives the latest uploads first.
     sort = "date-posted-desc" if section.sampling == "uniform" else "date-taken-asc"
     wish = Wish(section.licences, section.accuracy, section.outdoors, section.sizes, sort)
-    with services(config), http_client(section.api_network, config.seed) as http:
+    with services(config), http_client(section.api_network, config.seed, named=named_hosts(config)) as http:
         yield FlickrClient(http, section.api_url, key, wish)
 
 

@@ -73,8 +73,8 @@ def write_photos(config: Config, photos: str, table: pa.Table) -> None:
 
 def _answers(config: Config, photos: str, area: Area) -> Path:
     """The log of answers, in a folder that tells what was asked: how the photos are spread over files is no part of it."""
-    section: PhotoSource = config.photos[photos]
+    section = config.photos[photos]
     asked = {name: value for name, value in section.identity().items() if name not in PhotoSource.model_fields}
     outline = sha256_file(area.file) if area.file is not None and area.file.is_file() else None
     own = digest({"asked": asked, "outline": outline, "world": identities.world_identity(config)})
-    return Layout(config).work(f"ingest_{section.source}", photos, own) / "answers.log"  # type: ignore[attr-defined]
+    return Layout(config).work(f"ingest_{section.source}", photos, own) / "answers.log"
