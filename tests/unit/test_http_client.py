@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from tests.clock import NOW, FakeClock
@@ -30,7 +30,7 @@ from tests.servers import (
 from skygraft.core.errors import EndpointError, PermanentItemError, QuotaError, Reason, TransientError
 from skygraft.core.host_gate import Turn
 from skygraft.core.http import HostLimits, HttpClient, HttpPolicy, Request, Trace
-from skygraft.core.http_errors import retry_after
+from skygraft.core.http_errors import Problem, retry_after
 from skygraft.core.public_addresses import is_public
 
 BODY = bytes(range(256)) * 40
@@ -438,3 +438,33 @@ def test_no_proxy_is_asked_for_the_own_network(place: str, monkeypatch: pytest.M
 )
 def test_what_is_an_address_of_the_public_internet(address: str, public: bool) -> None:
     assert is_public(address) is public
+
+
+def test_what_is_posted_is_sent_again_with_every_try() -> None:
+    with scripted_server({"/ask": [rate_limited(1), egress_busy(), json_body({"found": 1})]}) as server, client() as http:
+        answer = http.get(Request(server.url("/ask"), body=b'{"question": 1}', headers={"Content-Type": "application/json"}))
+        seen = server.requests("/ask")
+    assert answer.content == b'{"found": 1}'
+    assert [(one.method, one.body, one.headers["Content-Type"]) for one in seen] == [("POST", '{"question": 1}', "application/json")] * 3
+
+
+def test_what_is_posted_follows_no_redirect() -> None:
+    with scripted_server({"/ask": [status(307, headers={"Location": "/other"})], "/other": [ok(BODY)]}) as server, client() as http:
+        with pytest.raises(PermanentItemError, match="redirect"):
+            http.get(Request(server.url("/ask"), body=b"secret"))
+        assert server.count("/other") == 0
+
+
+def test_a_service_s_own_words_decide_whether_to_try_again() -> None:
+    def read(code: int, headers: Mapping[str, str], body: bytes) -> Problem | None:
+        if b"busy" in body:
+            return Problem(Reason.THROTTLED, f"HTTP {code}, busy", answered=True, overloaded=True)
+        return None if code == 401 else Problem(Reason.NOT_FOUND, body.decode(), answered=True)
+
+    script = {"/a": [status(400, b"too busy"), status(401, b"renew it")], "/b": [status(400, b"no such thing")]}
+    with scripted_server(script) as server, client() as http:
+        left_to_the_caller = http.get(Request(server.url("/a"), read_error=read))
+        assert (left_to_the_caller.status, left_to_the_caller.content, server.count("/a")) == (401, b"renew it", 2)
+        with pytest.raises(PermanentItemError, match="no such thing") as refused:
+            http.get(Request(server.url("/b"), read_error=read))
+    assert refused.value.reason is Reason.NOT_FOUND

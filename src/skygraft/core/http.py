@@ -50,13 +50,14 @@ class _Memory:
 
 @dataclass(frozen=True)
 class _Asked:
-    """One request on the wire: where, with which headers, for how many bytes, until when, and whether hosts of the own network count."""
+    """One try on the wire: where, with which headers, for how many bytes, until when, and whether hosts of the own network are refused."""
 
     url: str
     headers: Mapping[str, str]
     max_bytes: int
     until: float
     public: bool
+    request: Request
 
 
 class HttpClient:
@@ -92,7 +93,7 @@ class HttpClient:
                 gate.close()
 
     def get(self, request: Request | str, trace: Trace | None = None) -> Response:
-        """Gets one URL, whole.
+        """Gets one URL's answer, whole.
 
         Raises:
             ItemError: With the reason: QuotaError, TransientError (tries used up) or PermanentItemError.
@@ -168,7 +169,7 @@ class HttpClient:
             with gate.slot() as turn:
                 started = self.clock.monotonic()
                 left = max(0.001, (request.deadline_s or self.policy.deadline_s) - trace.seconds)
-                asked = _Asked(url, headers, request.max_bytes or self.policy.max_bytes, started + left, public=redirects > 0)
+                asked = _Asked(url, headers, request.max_bytes or self.policy.max_bytes, started + left, redirects > 0, request)
                 outcome = self._ask(asked, turn, sink)
                 trace.seconds += self.clock.monotonic() - started
                 _tell(gate, turn, outcome, delay)
@@ -197,19 +198,31 @@ class HttpClient:
         port = url.port or (443 if url.scheme == "https" else 80)
         public = asked.public and not self.policy.names((url.host or "").strip("[]"), port)
         timeout = (min(self.policy.connect_timeout_s, left), min(self.policy.read_timeout_s, left))
-        answer = line.ask(url, headers, timeout, public=public)
+        answer = line.ask(url, headers, timeout, public=public, body=asked.request.body)
         try:
             if answer.status in _MOVED and answer.headers.get("Location"):
                 self._start_of(answer, asked.until)
+                if asked.request.body is not None:
+                    return Problem(Reason.BAD_REQUEST, "a redirect of what was posted", answered=True)
                 return _next(asked.url, answer.headers["Location"])
             if not (answer.status == 200 or (answer.status == 206 and "Range" in asked.headers)):
-                body = self._start_of(answer, asked.until)
-                return problem_of_status(answer.status, answer.headers, body, self.clock.wall())
+                return self._failed(answer, asked, sink)
             return self._receive(answer, sink, asked.max_bytes, asked.until)
         finally:
             # What was read to its end keeps its connection.
             answer.close()
             answer.release_conn()
+
+    def _failed(self, answer: urllib3.BaseHTTPResponse, asked: _Asked, sink: Sink) -> Problem | None:
+        """What a failure means; nothing where the request leaves that to the caller, who gets the start of the body."""
+        body = self._start_of(answer, asked.until)
+        if asked.request.read_error is None:
+            return problem_of_status(answer.status, answer.headers, body, self.clock.wall())
+        problem = asked.request.read_error(answer.status, answer.headers, body)
+        if problem is None:
+            sink.begin(answer.status, answer.headers, measured=False)
+            sink.write(body)
+        return problem
 
     def _start_of(self, answer: urllib3.BaseHTTPResponse, until: float) -> bytes:
         """The start of an error's body; read to its end where it is short, so that the connection can be used again."""

@@ -140,14 +140,17 @@ class HttpLine:
         self._leads: tuple[str | None, str | None, int | None, bool] | None = None
         self._forwards = False
 
-    def ask(self, url: Url, headers: Mapping[str, str], timeout: tuple[float, float], *, public: bool) -> urllib3.BaseHTTPResponse:
-        """Sends a GET and receives the answer's head.
+    def ask(
+        self, url: Url, headers: Mapping[str, str], timeout: tuple[float, float], *, public: bool, body: bytes | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        """Sends a request and receives the answer's head.
 
         Args:
             url: Where.
             headers: Sent along.
             timeout: Seconds until a connection stands, and between two arrivals of bytes.
             public: Whether a host inside the own network is refused.
+            body: Sent by POST; none: a GET.
 
         Raises:
             PrivateAddressError: The host is one.
@@ -156,8 +159,9 @@ class HttpLine:
         pool = self._connected(url, public)
         target = url.url if self._forwards else url.request_uri
         return pool.urlopen(
-            "GET",
+            "GET" if body is None else "POST",
             target,
+            body=body,
             headers=headers,
             timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
             retries=False,

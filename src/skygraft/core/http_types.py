@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -51,9 +51,13 @@ class HttpPolicy:
         return host in self.named or f"{host}:{port}" in self.named
 
 
+Reading = Callable[[int, Mapping[str, str], bytes], Problem | None]
+"""Reads an answer that is no success, by its status, its headers and the start of its body; none: the caller takes it as it is."""
+
+
 @dataclass(frozen=True)
 class Request:
-    """One GET.
+    """One GET; or a POST, to a service that is asked by one and answers the same each time.
 
     Args:
         url: Where; its query may hold keys, which never leave this object.
@@ -61,6 +65,8 @@ class Request:
         headers: Sent along; when a redirect leaves the host, Accept, Range and If-Range alone.
         max_bytes: Instead of the policy's.
         deadline_s: Instead of the policy's.
+        body: What a POST sends, again with every try; none: a GET.
+        read_error: Reads a failure in the service's own words; none: by its status.
     """
 
     url: str
@@ -68,6 +74,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_bytes: int | None = None
     deadline_s: float | None = None
+    body: bytes | None = field(default=None, repr=False)
+    read_error: Reading | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return f"Request({public_url(self.url)!r}, key={self.key!r})"
@@ -78,7 +86,7 @@ class Response:
     """A whole answer.
 
     Args:
-        status: 200, or 206 where a range was asked for.
+        status: 200, 206 where a range was asked for, or a failure that the request's own reading left to the caller.
         headers: As sent; names in any case.
         content: The body, as many bytes as were declared.
         measured: Whether its length was declared, so that a cut would have been seen.
