@@ -20,6 +20,7 @@ from skygraft.report.examples import Example, photo_picture, spread, tile_pictur
 from skygraft.report.figures import curves_figure, density_figure, histogram_figure, kshot_figure, map_figure
 from skygraft.report.history import curves, read_history
 from skygraft.report.outdoor import JudgedPhoto, OutdoorSection
+from skygraft.report.overlaps import BenchmarkOverlap, OverlapSection, SplitOverlap
 from skygraft.report.page import Curves, Page, PairsSection, ScoreSection, Source, render
 from skygraft.report.scores import KShotTable, confusions, kshot_table, load_paper, zero_shot_lines
 from skygraft.report.statuses import Failure, Fate, count_fates
@@ -102,13 +103,15 @@ def _page(evil: str) -> Page:
     places = np.linspace(10, 11, 50)
     sides = ((f"left out {evil}", (JudgedPhoto(tile.uri, evil, 0.499, evil), JudgedPhoto(tile.uri, "b", 0.3, ""))), ("kept", ()))
     outdoor = OutdoorSection(evil, evil, 0.5, histogram_figure(np.array([0.1, 0.5, 0.9]), 0.5), 2, 1, 3, sides)
+    seen = (BenchmarkOverlap(evil, None, 0, 0.0, None), BenchmarkOverlap("b", 9, 2, 12.4, None), BenchmarkOverlap("c", 9, 0, 0.0, 3))
+    audit = OverlapSection(evil, (SplitOverlap("train", "val", 0, 0.0), SplitOverlap("train", "test", 1, 700.2)), seen)
     return Page(
         title=f"title {evil}", name=evil, lead=evil, synthetic=f"drawn {evil}", remarks=(evil,), notes=((evil, evil),), scores=(scores,),
         curves=(Curves(evil, evil, curves_figure(history), evil),),
         pairs=(PairsSection(evil, map_figure(places, places, ["train"] * 50), density_figure(places, places), 50, 200, 50),),
         examples=(example,), fates=(Fate("fetch_photos", evil, 3, 2, (Failure("not_found", 1, False, evil),)), Fate("a", "b", 1, 1, ())),
         sources=(Source(evil, evil, evil, evil),), versions={"skygraft": evil}, identities=(("run", evil, "0123"),), settings=evil,
-        outdoor=(outdoor,),
+        outdoor=(outdoor,), overlaps=(audit,),
     )  # fmt: skip
 
 

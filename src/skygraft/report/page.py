@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from skygraft.report.examples import Example
 from skygraft.report.outdoor import OutdoorSection
+from skygraft.report.overlaps import OverlapSection
 from skygraft.report.scores import Confusion, KShotTable, ZeroShotLine
 from skygraft.report.statuses import Fate
 
@@ -80,6 +81,7 @@ class Page:
     settings: str
     outdoor: tuple[OutdoorSection, ...] = ()
     notices: tuple[str, ...] = ()
+    overlaps: tuple[OverlapSection, ...] = ()
 
 
 def render(page: Page) -> str:
