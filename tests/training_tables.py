@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from skygraft.config.encoders import Encoder
-from skygraft.config.imagery import Sentinel2
 from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.plans import Plan
 from skygraft.config.runs import Augmentation, Optimiser, PooledInfoNCE, Run
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.schemas import PAIRS, PHOTOS, TILE_SHARD, TILES, embeddings_spec
 from skygraft.core.tables import TableSpec, write_table
 from skygraft.encoders.clip import load_folder

@@ -10,11 +10,11 @@ import pytest
 from tests.integration.imagery_folder import NORTH, WEST, SceneSpec, write_archive, write_photos
 from tests.servers import Answer, Paged, hang, html_page, json_body, rate_limited, reset, scripted_server, stac_pages, status
 
-from skygraft.config.imagery import Sentinel2
 from skygraft.config.model import Config
 from skygraft.config.network import Network
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.plans import Plan
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import EndpointError, ItemError, PermanentItemError, QuotaError, Reason, TransientError
 from skygraft.core.schemas import SCENES
 from skygraft.core.tables import read_table

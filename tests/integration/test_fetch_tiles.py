@@ -21,11 +21,11 @@ from rasterio.transform import from_origin
 from rasterio.windows import from_bounds
 from tests.integration.imagery_folder import BANDS, BLOB_HOST, NORTH, WEST, SceneSpec, places_in, write_archive, write_photos
 
-from skygraft.config.imagery import Sentinel2
 from skygraft.config.model import Config
 from skygraft.config.network import Network
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.plans import Plan, Split
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ConfigError, EndpointError, SuccessRateError
 from skygraft.core.schemas import TILE_SHARD, TILES
 from skygraft.core.tables import read_table

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from tests.integration.imagery_folder import BLOB_HOST, NORTH, WEST, SceneSpec, write_archive, write_photos
 
-from skygraft.config.imagery import Sentinel2
 from skygraft.config.load import dump
 from skygraft.config.model import Config
 from skygraft.config.network import Network
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.plans import Plan
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.itemlog import ItemLog
 from skygraft.core.schemas import TILE_SHARD
 from skygraft.core.tables import read_table

@@ -15,7 +15,7 @@ import pyproj
 import pytest
 import shapely
 
-from skygraft.config.imagery import Sentinel2
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import Reason
 from skygraft.core.schemas import SCENES, TILES
 from skygraft.geo.tiles import outlines

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from skygraft.config.encoders import Encoder
 from skygraft.config.evaluation import Benchmark, KShot
-from skygraft.config.imagery import Sentinel2
 from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.plans import Plan, Split
 from skygraft.config.runs import Augmentation, Cosine, Optimiser, PooledInfoNCE, Run, Temperature
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.config.world import World
 
 _PAPER = "the paper: AdamW 5e-6, batch 32, 100 epochs"

@@ -1,35 +1,28 @@
-"""Sources of satellite imagery."""
+"""Sources of satellite and aerial imagery: one section model each, told apart by ``source``.
+
+Each has a ``plan``, a ``network``, a ``min_success_rate``, ``bands``, and ``pixels()``: what else than the tile changes its row. Another
+source is a model of its own in a file of its own, and one more member of the union.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from skygraft.config.base import Section, operation
-from skygraft.config.network import Network
+from skygraft.config.naip import Naip
+from skygraft.config.sentinel2 import Sentinel2
 
-Catalogue = Literal["planetary_computer", "earth_search"]
-SclClass = Annotated[int, Field(ge=0, le=11)]
-
-
-class Sentinel2(Section):
-    """Sentinel-2 level 2A from a STAC catalogue."""
-
-    source: Literal["sentinel2"] = "sentinel2"
-    plan: str = Field(description="name of the tile plan")
-    catalogue: Catalogue = Field("planetary_computer", description="where scenes are searched and read")
-    bands: tuple[str, ...] = Field(("B04", "B03", "B02"), min_length=1, description="bands in the order of the pixels")
-    months_either_side: int = Field(0, ge=0, le=6, description="0: the survey's own month; 2: two months before and after")
-    max_scene_cloud: float = Field(20.0, ge=0, le=100, description="per cent of the whole scene, as the catalogue says")
-    max_tile_cloud: float | None = Field(None, ge=0, le=1, description="share of the tile itself by SCL; none: not asked")
-    cloud_classes: tuple[SclClass, ...] = Field((3, 8, 9, 10), description="SCL classes that count as cloud (3 is cloud shadow)")
-    max_nodata: float = Field(0.0, ge=0, le=1, description="share of the tile without data")
-    order: Literal["nearest_date", "least_cloud"] = Field("nearest_date", description="which qualifying scene wins")
-    candidates: int = Field(4, ge=1, description="scenes tried for a tile before it is given up")
-    min_success_rate: float = operation(0.7, "a shard with a smaller share of good tiles fails", ge=0, le=1)
-    stac_url: str | None = operation(None, "another address of the catalogue")
-    network: Network = operation(Network(concurrency=4, deadline_s=600), "limits towards catalogue and storage")
+Catalogued = Sentinel2 | Naip
+"""Imagery of a catalogue: search-scenes writes a table of its scenes before any tile is read. Other imagery has no such table."""
 
 
-Imagery = Sentinel2
+def _sentinel2_unless_said(value: Any) -> Any:
+    """A section that names no source is Sentinel-2, as it was when there was no other."""
+    return {"source": "sentinel2"} | value if isinstance(value, dict) else value
+
+
+Imagery = Annotated[
+    Annotated[Sentinel2 | Naip, Field(discriminator="source")],
+    BeforeValidator(_sentinel2_unless_said),
+]

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
-from skygraft.config.imagery import Sentinel2
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import Reason
 from skygraft.geo.utm import Floats, Ints, central_meridian, transformer
 from skygraft.imagery.queries import month_index, month_span

@@ -18,6 +18,8 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
+from skygraft.config.imagery import Catalogued
+from skygraft.config.naip import Naip
 from skygraft.core.identity import digest
 from skygraft.geo.ordering import squares
 
@@ -64,6 +66,13 @@ def month_index(day: date) -> int:
     return day.year * 12 + day.month - 1
 
 
+def questions(tiles: pa.Table, section: Catalogued) -> list[Query]:
+    """What a section of the configuration asks its catalogue for some tiles."""
+    if isinstance(section, Naip):
+        return region_queries(tiles, date(section.first_year, 1, 1), date(section.last_year, 12, 31))
+    return queries_for(tiles, section.months_either_side)
+
+
 def queries_for(tiles: pa.Table, months_either_side: int) -> list[Query]:
     """The questions that find every scene that may qualify for one of the tiles.
 
@@ -81,15 +90,30 @@ def queries_for(tiles: pa.Table, months_either_side: int) -> list[Query]:
         own = month_index(day)
         for month in range(own - months_either_side, own + months_either_side + 1):
             groups[(crs, int(column[index]), int(row[index]), month)].append(index)
-    found = {query for (_, _, _, month), members in groups.items() for query in _of_group(bounds[members], month)}
+    found = {query for (_, _, _, month), members in groups.items() for query in _of_group(bounds[members], *month_span(month))}
     return sorted(found)
 
 
-def _of_group(bounds: NDArray[np.float64], month: int) -> Iterator[Query]:
+def region_queries(tiles: pa.Table, first: date, last: date) -> list[Query]:
+    """The questions that find every scene of some years, for imagery that is taken once in a few: one a square.
+
+    Args:
+        tiles: Rows of the tiles table; a target date is not needed.
+        first: First day.
+        last: Last day, included.
+    """
+    bounds = shapely.bounds(shapely.from_wkb(tiles.column("geometry").to_numpy(zero_copy_only=False)))
+    column, row = squares(tiles.column("x").to_numpy(), tiles.column("y").to_numpy())
+    groups: dict[tuple[str, int, int], list[int]] = defaultdict(list)
+    for index, crs in enumerate(tiles.column("crs").to_pylist()):
+        groups[(crs, int(column[index]), int(row[index]))].append(index)
+    return sorted({query for members in groups.values() for query in _of_group(bounds[members], first, last)})
+
+
+def _of_group(bounds: NDArray[np.float64], first: date, last: date) -> Iterator[Query]:
     """One question, or two where the box crosses the antimeridian: not every catalogue understands such a box."""
     west, south = (math.floor(edge / _STEP) * _STEP for edge in bounds[:, :2].min(axis=0))
     east, north = (math.ceil(edge / _STEP) * _STEP for edge in bounds[:, 2:].max(axis=0))
-    first, last = month_span(month)
     for part_west, part_east in _wrapped(west, east):
         yield Query((round(part_west, 6), round(south, 6), round(part_east, 6), round(north, 6)), first, last)
 

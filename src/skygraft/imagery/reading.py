@@ -15,7 +15,7 @@ from datetime import UTC
 from queue import SimpleQueue
 from typing import Any
 
-from skygraft.config.imagery import Sentinel2
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ItemError, Reason
 from skygraft.geo.tiles import Tile
 from skygraft.imagery.choose import Candidate

@@ -19,7 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from skygraft.config.imagery import Sentinel2
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import PermanentItemError, Reason
 from skygraft.geo.clouds import cloud_fraction, nodata_fraction
 from skygraft.geo.radiometry import harmonise
@@ -152,6 +152,7 @@ def _columns(
         "processing_baseline": [scene.baseline],
         "crs": f"EPSG:{tile.epsg}",
         "transform": list(tile.transform)[:6],
+        "gsd_m": tile.gsd_m,
         "bands": list(bands),
         "dtype": "uint16",
         "shape": [1, *numbers.shape],

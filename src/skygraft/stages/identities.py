@@ -124,7 +124,7 @@ def data_folders(config: Config) -> Iterator[tuple[Path, Identity]]:
     for plan in config.plans:
         yield layout.tiles(plan).parent, plan_identity(config, plan)
     for imagery in config.imagery:
-        yield layout.scenes(imagery).parent, imagery_identity(config, imagery)
+        yield layout.imagery(imagery), imagery_identity(config, imagery)
 
 
 def claim(folder: Path, identity: Mapping[str, Any]) -> None:

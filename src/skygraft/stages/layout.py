@@ -105,14 +105,18 @@ class Layout:
         """Table of a plan's pairs."""
         return self.data / "tiles" / plan / "pairs.parquet"
 
+    def imagery(self, imagery: str) -> Path:
+        """The folder of an imagery."""
+        return self.data / "imagery" / imagery
+
     def scenes(self, imagery: str) -> Path:
         """Snapshot of the catalogue for an imagery."""
-        return self.data / "imagery" / imagery / "scenes.parquet"
+        return self.imagery(imagery) / "scenes.parquet"
 
     def tile_shard(self, imagery: str, shard: int) -> Path:
         """Pixels of a shard of tiles."""
         total = self.config.plans[self.config.imagery[imagery].plan].shards
-        return self.data / "imagery" / imagery / f"{ShardName(shard, total)}.parquet"
+        return self.imagery(imagery) / f"{ShardName(shard, total)}.parquet"
 
     def tile_shards(self, imagery: str) -> list[Path]:
         """All shards of an imagery."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from skygraft.config.imagery import Sentinel2
 from skygraft.config.model import Config, nearest
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ConfigError, EndpointError
 from skygraft.core.files import lock
 from skygraft.core.identity import digest
@@ -19,7 +19,7 @@ from skygraft.core.progress import progress
 from skygraft.core.schemas import SCENES, TILES
 from skygraft.core.tables import read_table, write_table
 from skygraft.imagery.catalogue import Searched, Searcher, search_all
-from skygraft.imagery.queries import Query, queries_for
+from skygraft.imagery.queries import Query, questions
 from skygraft.imagery.scenes import CATALOGUES, check_bands, scene_table
 from skygraft.stages import identities
 from skygraft.stages.layout import Layout
@@ -47,19 +47,20 @@ def run(config: Config, *, imagery: str) -> None:
     if imagery not in config.imagery:
         raise ConfigError(f"imagery: there is no {imagery!r}; {nearest(imagery, config.imagery)}")
     layout, section = Layout(config), config.imagery[imagery]
+    if not isinstance(section, Sentinel2):
+        raise ConfigError(f"imagery.{imagery}: {section.source} has no catalogue to search; run fetch-tiles.")
     check_bands(CATALOGUES[section.catalogue], section.bands)
     identity = identities.imagery_identity(config, imagery)
-    identities.check(layout.scenes(imagery).parent, identity)
-    queries = queries_for(read_table(TILES, layout.tiles(section.plan), _TILE_COLUMNS), section.months_either_side)
-    table = _snapshot(config, section, queries, _work_folder(config, imagery))
-    identities.claim(layout.scenes(imagery).parent, identity)
+    identities.check(layout.imagery(imagery), identity)
+    queries = questions(read_table(TILES, layout.tiles(section.plan), _TILE_COLUMNS), section)
+    table = _snapshot(config, section, queries, _work_folder(config, imagery, section))
+    identities.claim(layout.imagery(imagery), identity)
     write_table(SCENES, table, layout.scenes(imagery), meta=identities.meta(config, identity))
     _LOG.info("scenes=%s rows=%d searches=%d", layout.scenes(imagery), table.num_rows, len(queries))
 
 
-def _work_folder(config: Config, imagery: str) -> Path:
+def _work_folder(config: Config, imagery: str, section: Sentinel2) -> Path:
     """Where finished searches are kept; its name holds what else than the question changes an answer."""
-    section = config.imagery[imagery]
     own = {"world": identities.world_identity(config), "catalogue": section.catalogue, "bands": sorted(section.bands)}
     return Layout(config).work("search_scenes", imagery, digest(own))
 

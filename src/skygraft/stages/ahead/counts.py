@@ -11,14 +11,15 @@ import pyarrow.parquet as pq
 import shapely
 
 from skygraft.config.flickr import FlickrPhotos
-from skygraft.config.imagery import Sentinel2
+from skygraft.config.imagery import Catalogued
 from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.schemas import PHOTOS, SCENES, TILES
 from skygraft.core.tables import read_table
 from skygraft.geo.ordering import squares
 from skygraft.geo.utm import to_utm, utm_epsg
-from skygraft.imagery.queries import queries_for
+from skygraft.imagery.queries import questions
 from skygraft.stages.ahead import flickr
 from skygraft.stages.layout import Layout
 
@@ -31,6 +32,9 @@ _TOPSOIL_POINTS = 18_984
 _SQUARES, _MONTHS_OF_A_SQUARE = 760, 5.5
 # Scenes under the cloud limit that are the nearest to some tile, in a square's month.
 SCENES_A_SEARCH = 4
+# A square of 100 km has some 250 quarter quads of 6.5 x 7 km; half are the newest, or the nearest in time, of some tile.
+QUADS_A_SQUARE = 125
+_QUESTIONS = {"sentinel2": "pairs of 100 km square and month", "naip": "100 km squares"}
 
 
 @dataclass(frozen=True)
@@ -83,13 +87,18 @@ def _published_points(section: LucasPhotos) -> tuple[int, str]:
 
 
 def count_imagery(config: Config, imagery: str) -> ImageryCount:
-    """Counts an imagery's tiles and searches in the plan's table, else in its photos' tables, else from published figures."""
+    """Counts an imagery's tiles and searches in the plan's table, else in its photos' tables, else from published figures.
+
+    Imagery without a catalogue has no searches; its tiles stand for scenes of their own.
+    """
     layout, section = Layout(config), config.imagery[imagery]
     tiles_path, scenes_path = layout.tiles(section.plan), layout.scenes(imagery)
     if tiles_path.exists():
         tiles = read_table(TILES, tiles_path, ["geometry", "crs", "x", "y", "target_date"])
-        searches = len(queries_for(tiles, section.months_either_side))
-        scenes, how = searches * SCENES_A_SEARCH, f"tiles and searches counted in {tiles_path}"
+        if not isinstance(section, Catalogued):
+            return ImageryCount(tiles.num_rows, 0, tiles.num_rows, f"tiles counted in {tiles_path}")
+        searches = len(questions(tiles, section))
+        scenes, how = _scenes(section, searches), f"tiles and searches counted in {tiles_path}"
         if scenes_path.exists():
             read_table(SCENES, scenes_path, ["scene_id"])
             scenes = min(scenes, pq.read_metadata(scenes_path).num_rows)
@@ -97,33 +106,42 @@ def count_imagery(config: Config, imagery: str) -> ImageryCount:
         return ImageryCount(tiles.num_rows, searches, scenes, how)
     names = config.plans[section.plan].photos
     points = sum(count_photos(config, name).points for name in names)
+    if not isinstance(section, Catalogued):
+        return ImageryCount(points, 0, points, "one tile a place")
     paths = [layout.photos(name) for name in names]
     if all(path.exists() for path in paths):
         searches = sum(_square_months(path, section) for path in paths)
         how = "one tile a place; searches counted from the photos' places and days"
-        return ImageryCount(points, searches, searches * SCENES_A_SEARCH, how)
-    months = _MONTHS_OF_A_SQUARE + 2 * section.months_either_side
+        return ImageryCount(points, searches, _scenes(section, searches), how)
+    months = _MONTHS_OF_A_SQUARE + 2 * section.months_either_side if isinstance(section, Sentinel2) else 1
     # A small world lies in one corner of a zone.
     searches = round(_SQUARES * months) if config.world is None else round(4 * months)
-    how = f"one tile a place; {searches:,} pairs of 100 km square and month assumed"
-    return ImageryCount(points, searches, searches * SCENES_A_SEARCH, how)
+    how = f"one tile a place; {searches:,} {_QUESTIONS[section.source]} assumed"
+    return ImageryCount(points, searches, _scenes(section, searches), how)
 
 
-def _square_months(path: Path, section: Sentinel2) -> int:
-    """Pairs of 100 km square and month that the photos of a table ask for."""
+def _scenes(section: Catalogued, searches: int) -> int:
+    return searches * (SCENES_A_SEARCH if isinstance(section, Sentinel2) else QUADS_A_SQUARE)
+
+
+def _square_months(path: Path, section: Catalogued) -> int:
+    """Pairs of 100 km square and month that the photos of a table ask for; squares alone where the month does not matter."""
     table = read_table(PHOTOS, path, ["location_id", "geometry", "captured_at"])
     _, first = np.unique(table.column("location_id").to_numpy(zero_copy_only=False), return_index=True)
     table = table.take(first)
-    table = table.filter(pc.is_valid(table.column("captured_at")))
+    either_side, undated = (section.months_either_side, False) if isinstance(section, Sentinel2) else (0, True)
+    if not undated:
+        table = table.filter(pc.is_valid(table.column("captured_at")))
     points = shapely.from_wkb(table.column("geometry").to_numpy(zero_copy_only=False))
     lon, lat = shapely.get_x(points), shapely.get_y(points)
-    months = pc.add(pc.multiply(pc.year(table.column("captured_at")), 12), pc.month(table.column("captured_at"))).to_numpy()
+    counted = pc.add(pc.multiply(pc.year(table.column("captured_at")), 12), pc.month(table.column("captured_at")))
+    months = np.zeros(len(lon), np.int64) if undated else counted.to_numpy()
     epsg = utm_epsg(lon, lat)
     found: set[tuple[int, ...]] = set()
     for zone in np.unique(epsg):
         here = epsg == zone
         column, row = squares(*to_utm(lon[here], lat[here], int(zone)))
-        for shift in range(-section.months_either_side, section.months_either_side + 1):
+        for shift in range(-either_side, either_side + 1):
             keys = np.stack([np.full(len(column), zone), column, row, months[here] + shift], axis=1)
             found.update(map(tuple, np.unique(keys, axis=0).tolist()))
     return len(found)

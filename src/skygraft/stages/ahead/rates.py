@@ -56,6 +56,8 @@ class Line:
 INTERNET = Line(request_s=0.25, search_s=3.0, items=60, item_bytes=10_000, block_px=512, block_bytes=300_000, bytes_a_second=50e6)
 LOOPBACK = Line(request_s=0.02, search_s=0.5, items=10, item_bytes=10_000, block_px=256, block_bytes=55_000, bytes_a_second=200e6)
 HEADER_BYTES = 32_768
+# Flights from 2014 on; older ones have pixels of 1 m, newer ones of some states 0.3 m.
+NAIP_PIXEL_M = 0.6
 
 
 @dataclass(frozen=True)

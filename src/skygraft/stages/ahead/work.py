@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 
 from skygraft.config.evaluation import EncoderModel, FolderModel, RunModel, ScoredModel
 from skygraft.config.flickr import FlickrPhotos
-from skygraft.config.imagery import Sentinel2
+from skygraft.config.imagery import Catalogued, Imagery
 from skygraft.config.model import Config
+from skygraft.config.naip import Naip
 from skygraft.config.network import Network
 from skygraft.config.photo_source import PhotoSource
 from skygraft.config.photos import LucasPhotos
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.stages.ahead import flickr, open_photos, rates
 from skygraft.stages.ahead.counts import ImageryCount, PhotoCount, count_imagery, count_photos
 from skygraft.stages.ahead.rates import Machine
@@ -112,7 +114,7 @@ class Account:
     def tile_bytes(self, imagery: str) -> int:
         """Bytes of a tile's pixels, uncompressed."""
         section = self.config.imagery[imagery]
-        return self.config.plans[section.plan].size_px ** 2 * len(section.bands) * 2
+        return self.config.plans[section.plan].size_px ** 2 * len(section.bands) * (2 if isinstance(section, Sentinel2) else 1)
 
     def _world(self) -> Iterator[Work]:
         world = self.config.world
@@ -187,31 +189,46 @@ class Account:
         for name, section in self.config.imagery.items():
             yield from self._imagery(name, section, self.imagery[name])
 
-    def _imagery(self, name: str, section: Sentinel2, count: ImageryCount) -> Iterator[Work]:
+    def _imagery(self, name: str, section: Imagery, count: ImageryCount) -> Iterator[Work]:
+        if isinstance(section, Catalogued):
+            yield self._searches(name, section, count)
+        yield self._tiles(name, section, count)
+
+    def _searches(self, name: str, section: Catalogued, count: ImageryCount) -> Work:
         received = count.searches * self.line.items * self.line.item_bytes
-        yield Work(
+        return Work(
             "search_scenes", name, f"{count.searches:,} searches by region and month", [self.layout.scenes(name)], requests=count.searches,
             received=received, disk=count.searches * self.line.items * 1_500,
             seconds=count.searches * self.line.search_s / section.network.concurrency,
             assumed=f"{count.counted}; {self.line.items} items of {self.line.item_bytes // 1000} kB and {self.line.search_s:g} s each",
         )  # fmt: skip
+
+    def _tiles(self, name: str, section: Imagery, count: ImageryCount) -> Work:
         shards, windows = self.config.plans[section.plan].shards, self._reads(section, count)
         received = windows.blocks * self.line.block_bytes + windows.headers * rates.HEADER_BYTES
         seconds = self._network_seconds(windows.blocks + windows.headers, received, section.network)
-        tokens = max(shards, round(seconds / rates.TOKEN_S)) if section.catalogue == "planetary_computer" else 0
-        yield Work(
+        signed = isinstance(section, Catalogued) and section.catalogue == "planetary_computer"
+        tokens = max(shards, round(seconds / rates.TOKEN_S)) if signed else 0
+        return Work(
             "fetch_tiles", name, f"{count.tiles:,} tiles of {count.scenes:,} scenes", self.layout.tile_shards(name), jobs=shards,
             requests=windows.blocks + windows.headers + tokens, received=received, disk=count.tiles * (self.tile_bytes(name) + 400),
             seconds=seconds,
             assumed=(
                 f"{windows.headers:,} headers, {windows.blocks:,} blocks of {self.line.block_px} px and "
                 f"{self.line.block_bytes // 1000} kB before neighbours share any, {tokens:,} SAS tokens; "
-                f"{self.tile_bytes(name) / 1000:g} kB a tile, uncompressed 16 bits"
+                f"{self.tile_bytes(name) / 1000:g} kB a tile, uncompressed"
             ),
         )  # fmt: skip
 
-    def _reads(self, section: Sentinel2, count: ImageryCount) -> WindowReads:
-        return window_reads(section.bands, self.config.plans[section.plan].size_px, self.line.block_px, count)
+    def _reads(self, section: Imagery, count: ImageryCount) -> WindowReads:
+        plan = self.config.plans[section.plan]
+        if isinstance(section, Sentinel2):
+            return window_reads(section.bands, plan.size_px, self.line.block_px, count)
+        if isinstance(section, Naip):
+            # One file holds all bands; most of them have pixels of 0.6 m.
+            touched = 1 + (plan.size_px * plan.gsd_m / rates.NAIP_PIXEL_M - 1) / self.line.block_px
+            return WindowReads(count.scenes, round(count.tiles * touched**2))
+        return WindowReads(0, count.tiles)
 
     def _network_seconds(self, requests: int, received: int, network: Network) -> float:
         """The longest of: waiting for answers, the configured rate, and the line."""

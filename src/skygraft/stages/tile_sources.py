@@ -1,0 +1,57 @@
+"""The source of tiles that a section of the configuration asks for: each kind is one line of a table."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from skygraft.config.model import Config, nearest
+from skygraft.config.sentinel2 import Sentinel2
+from skygraft.core.errors import ConfigError
+from skygraft.core.schemas import SCENES
+from skygraft.core.tables import read_table
+from skygraft.imagery.planetary import OpenStorage, PlanetaryComputer, Signer
+from skygraft.imagery.protocol import TileSource
+from skygraft.imagery.scene_tiles import SceneTiles
+from skygraft.imagery.scenes import CATALOGUES, check_bands
+from skygraft.imagery.sources import source_of
+from skygraft.stages.layout import Layout
+from skygraft.stages.network import http_client, named_hosts
+
+Opener = Callable[[Config, str], AbstractContextManager[TileSource[Any]]]
+
+
+def open_tiles(config: Config, imagery: str) -> AbstractContextManager[TileSource[Any]]:
+    """Opens the source of an imagery's tiles.
+
+    Args:
+        config: The configuration.
+        imagery: Name of the imagery.
+
+    Raises:
+        ConfigError: There is no such imagery, or its settings ask for what the source does not have.
+        CorruptDataError: A table that the source reads is missing or broken.
+    """
+    if imagery not in config.imagery:
+        raise ConfigError(f"imagery: there is no {imagery!r}; {nearest(imagery, config.imagery)}")
+    return _OPENERS[config.imagery[imagery].source](config, imagery)
+
+
+@contextlib.contextmanager
+def _sentinel2(config: Config, imagery: str) -> Iterator[SceneTiles]:
+    section = config.imagery[imagery]
+    if not isinstance(section, Sentinel2):
+        raise AssertionError("unreachable: the table of openers goes by source")
+    catalogue = CATALOGUES[section.catalogue]
+    check_bands(catalogue, section.bands)
+    scenes = read_table(SCENES, Layout(config).scenes(imagery))
+    signer: Signer = PlanetaryComputer(section.network.deadline_s) if catalogue.signed else OpenStorage()
+    with http_client(section.network, config.seed, named=named_hosts(config)) as client:
+        yield SceneTiles(section, scenes, lambda href: source_of(href, client, signer))
+
+
+_OPENERS: Mapping[str, Opener] = {
+    "sentinel2": _sentinel2,
+}
