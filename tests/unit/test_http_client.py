@@ -468,3 +468,16 @@ def test_a_service_s_own_words_decide_whether_to_try_again() -> None:
         with pytest.raises(PermanentItemError, match="no such thing") as refused:
             http.get(Request(server.url("/b"), read_error=read))
     assert refused.value.reason is Reason.NOT_FOUND
+
+
+def test_a_success_whose_head_says_trouble_is_none() -> None:
+    def heed(headers: Mapping[str, str]) -> Problem | None:
+        return Problem(Reason.THROTTLED, "overloaded", answered=True, overloaded=True) if headers.get("x-trouble") == "1" else None
+
+    script = {"/a": [ok(b"placeholder", headers={"X-Trouble": "1"}), ok(b"picture")], "/b": [ok(b"", headers={"X-Trouble": "1"})]}
+    with scripted_server(script) as server, client() as http:
+        assert http.get(Request(server.url("/a"), heed=heed)).content == b"picture"
+        assert http.get(Request(server.url("/a"))).content == b"picture"
+        with pytest.raises(QuotaError, match="overloaded"):
+            http.get(Request(server.url("/b"), heed=heed))
+        assert server.count("/b") == http.policy.attempts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -37,7 +37,7 @@ class _Pool(Generic[Value]):
     """What the threads of one call share."""
 
     client: HttpClient
-    process: Callable[[Response], Value]
+    process: Callable[[Request, Response], Value]
     requests: Iterator[Request]
     threads: int
     under_way: threading.Semaphore
@@ -71,7 +71,7 @@ class _Pool(Generic[Value]):
         """One request, to its result."""
         trace = Trace()
         try:
-            return Fetched(request, self.process(self.client.get(request, trace)), None, trace)
+            return Fetched(request, self.process(request, self.client.get(request, trace)), None, trace)
         except ItemError as error:
             return Fetched(request, None, error, trace)
 
@@ -99,19 +99,45 @@ def fetch_many(
     Raises:
         EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
     """
+    results = fetched(client, requests, process=lambda _, answer: process(answer), concurrency=concurrency, before_waiting=before_waiting)
+    with contextlib.closing(results):
+        for result in results:
+            on_result(result)
+
+
+def fetched(
+    client: HttpClient,
+    requests: Iterable[Request],
+    *,
+    process: Callable[[Request, Response], Value],
+    concurrency: int = 16,
+    before_waiting: Callable[[], None] = lambda: None,
+) -> Generator[Fetched[Value], None, None]:
+    """Gets many URLs, in any order, for a caller who takes the results one by one; close it, or exhaust it.
+
+    Args:
+        client: Makes the requests, within its limits per host.
+        requests: What to get; drawn as there is room.
+        process: As for :func:`fetch_many`, with the request too.
+        concurrency: Threads; at most twice as many results wait for the caller.
+        before_waiting: As for :func:`fetch_many`.
+
+    Raises:
+        EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
+    """
     pool = _Pool(client, process, iter(requests), concurrency, threading.Semaphore(2 * concurrency))
     threads = [threading.Thread(target=pool.work, name=f"fetch-{n}", daemon=True) for n in range(concurrency)]
     for thread in threads:
         thread.start()
     try:
-        _hand_over(pool, on_result, before_waiting, len(threads))
+        yield from _hand_over(pool, before_waiting, len(threads))
     finally:
         pool.end()
     for thread in threads:
         thread.join()
 
 
-def _hand_over(pool: _Pool[Value], on_result: Callable[[Fetched[Value]], None], before_waiting: Callable[[], None], threads: int) -> None:
+def _hand_over(pool: _Pool[Value], before_waiting: Callable[[], None], threads: int) -> Iterator[Fetched[Value]]:
     """Passes results on until every thread has ended; the first error that is no item's own is raised then, and nothing new is begun."""
     fatal: BaseException | None = None
     while threads:
@@ -120,7 +146,7 @@ def _hand_over(pool: _Pool[Value], on_result: Callable[[Fetched[Value]], None], 
         result = pool.results.get()
         if isinstance(result, Fetched):
             pool.under_way.release()
-            on_result(result)
+            yield result
             continue
         threads -= 1
         if result is not None:

@@ -207,7 +207,7 @@ class HttpClient:
                 return _next(asked.url, answer.headers["Location"])
             if not (answer.status == 200 or (answer.status == 206 and "Range" in asked.headers)):
                 return self._failed(answer, asked, sink)
-            return self._receive(answer, sink, asked.max_bytes, asked.until)
+            return self._receive(answer, asked, sink)
         finally:
             # What was read to its end keeps its connection.
             answer.close()
@@ -233,22 +233,24 @@ class HttpClient:
                 break
         return body
 
-    def _receive(self, answer: urllib3.BaseHTTPResponse, sink: Sink, max_bytes: int, until: float) -> Problem | None:
+    def _receive(self, answer: urllib3.BaseHTTPResponse, asked: _Asked, sink: Sink) -> Problem | None:
         length = answer.headers.get("Content-Length", "")
         declared = int(length) if length.isdecimal() else None
         chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
-        if declared is not None and declared > max_bytes:
-            return _too_large(max_bytes)
+        if asked.request.heed is not None and (trouble := asked.request.heed(answer.headers)) is not None:
+            return trouble
+        if declared is not None and declared > asked.max_bytes:
+            return _too_large(asked.max_bytes)
         refused = sink.begin(answer.status, answer.headers, declared is not None or chunked)
         if refused is not None:
             return refused
         total = 0
         for chunk in _chunks(answer):
             total += len(chunk)
-            if total > max_bytes:
-                return _too_large(max_bytes)
+            if total > asked.max_bytes:
+                return _too_large(asked.max_bytes)
             sink.write(chunk)
-            if self.clock.monotonic() >= until:
+            if self.clock.monotonic() >= asked.until:
                 return Problem(Reason.TIMEOUT, "the body was not whole within the deadline", answered=True)
         received = answer.tell()
         if declared is not None and received < declared:

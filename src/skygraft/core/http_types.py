@@ -54,6 +54,9 @@ class HttpPolicy:
 Reading = Callable[[int, Mapping[str, str], bytes], Problem | None]
 """Reads an answer that is no success, by its status, its headers and the start of its body; none: the caller takes it as it is."""
 
+Heeding = Callable[[Mapping[str, str]], Problem | None]
+"""Reads the head of a success; a problem refuses it, and the request is tried again where the problem may pass."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -67,6 +70,7 @@ class Request:
         deadline_s: Instead of the policy's.
         body: What a POST sends, again with every try; none: a GET.
         read_error: Reads a failure in the service's own words; none: by its status.
+        heed: Reads the head of a success, for services that say their trouble there; none: a success is one.
     """
 
     url: str
@@ -76,6 +80,7 @@ class Request:
     deadline_s: float | None = None
     body: bytes | None = field(default=None, repr=False)
     read_error: Reading | None = field(default=None, repr=False)
+    heed: Heeding | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return f"Request({public_url(self.url)!r}, key={self.key!r})"
