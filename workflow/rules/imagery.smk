@@ -33,6 +33,8 @@ rule search_scenes:
         layout.log("search_scenes") / "{imagery}.log",
     benchmark:
         layout.timing("search_scenes") / "{imagery}.tsv"
+    wildcard_constraints:
+        imagery=flow.catalogued(),
     conda:
         "../../envs/skygraft.yaml"
     resources:
@@ -49,7 +51,7 @@ rule search_scenes:
 rule fetch_tiles:
     input:
         tiles=plan_of_imagery,
-        scenes=layout.scenes("{imagery}"),
+        scenes=scenes_of_imagery,
     output:
         layout.data / "imagery/{imagery}/{shard}-of-{total}.parquet",
     log:

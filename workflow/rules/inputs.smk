@@ -51,12 +51,17 @@ def photos_of_plan(wildcards):
     plan = settings.plans[wildcards.plan]
     asked = [] if plan.outdoor is None else [s for photos in plan.photos for s in layout.embedding_shards(plan.outdoor.encoder, photos)]
     pictures = [] if plan.duplicates is None else [shard for photos in plan.photos for shard in layout.photo_shards(photos)]
-    return [layout.photos(photos) for photos in plan.photos] + asked + pictures
+    return [layout.photos(photos) for photos in plan.photos] + asked + pictures + layout.footprint_files(plan.keep_off)
 
 
 def plan_of_imagery(wildcards):
     """The tiles that an imagery covers."""
     return layout.tiles(settings.imagery[wildcards.imagery].plan)
+
+
+def scenes_of_imagery(wildcards):
+    """The scenes that an imagery's tiles are taken from, where it has a catalogue."""
+    return [layout.scenes(wildcards.imagery)] if re.fullmatch(flow.catalogued(), wildcards.imagery) else []
 
 
 def embeddings_of_run(wildcards):
@@ -113,4 +118,4 @@ def data_files(wildcards):
     photos = [shard for name in settings.photos for shard in [layout.photos(name), *layout.photo_shards(name)]]
     plans = [file for name in settings.plans for file in (layout.tiles(name), layout.pairs(name))]
     imagery = [shard for name in settings.imagery for shard in layout.tile_shards(name)]
-    return photos + plans + imagery + embedding_targets()
+    return photos + plans + imagery + embedding_targets() + layout.footprint_files(settings.benchmarks)

@@ -1,7 +1,7 @@
 """Sources of satellite and aerial imagery: one section model each, told apart by ``source``.
 
-Each has a ``plan``, a ``network``, a ``min_success_rate``, ``bands``, and ``pixels()``: what else than the tile changes its row. Another
-source is a model of its own in a file of its own, and one more member of the union.
+Each has a ``plan``, a ``network``, a ``min_success_rate``, ``bands``, ``pixels()``: what else than the tile changes its row, and
+``terms()``: what binds whoever uses it. Another source is a model of its own in a file of its own, and one more member of the union.
 """
 
 from __future__ import annotations

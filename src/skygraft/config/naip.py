@@ -8,8 +8,14 @@ from pydantic import Field
 
 from skygraft.config.base import Section, operation
 from skygraft.config.network import Network
+from skygraft.config.terms import CATALOGUE_TERMS, Terms
 
 NaipBand = Literal["R", "G", "B", "N"]
+
+_USDA = Terms("NAIP", "public domain; the USDA asks to be named", "NAIP imagery: USDA, Aerial Photography Field Office.")
+_REQUESTER_PAYS = Terms(
+    "NAIP in Earth Search", "its files lie in a bucket whose readers pay for requests and bytes: reading them needs an account of theirs"
+)
 
 
 class Naip(Section):
@@ -37,3 +43,8 @@ class Naip(Section):
         """What else than the choice of scenes changes a tile's row."""
         identity = self.identity()
         return {name: identity[name] for name in ("source", "catalogue", "bands", "max_nodata", "resampling")}
+
+    def terms(self) -> tuple[Terms, ...]:
+        """The terms of the data and of who hands it out."""
+        paid = (_REQUESTER_PAYS,) if self.catalogue == "earth_search" else ()
+        return _USDA, CATALOGUE_TERMS[self.catalogue], *paid

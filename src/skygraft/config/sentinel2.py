@@ -8,9 +8,16 @@ from pydantic import Field
 
 from skygraft.config.base import Section, operation
 from skygraft.config.network import Network
+from skygraft.config.terms import CATALOGUE_TERMS, Terms
 
 Catalogue = Literal["planetary_computer", "earth_search"]
 SclClass = Annotated[int, Field(ge=0, le=11)]
+
+_COPERNICUS = Terms(
+    "Sentinel-2",
+    "free and open under the Copernicus Sentinel terms: say 'contains modified Copernicus Sentinel data [year]'",
+    "Contains modified Copernicus Sentinel data, processed by ESA.",
+)
 
 
 class Sentinel2(Section):
@@ -35,3 +42,7 @@ class Sentinel2(Section):
         """What else than the choice of scenes changes a tile's row."""
         identity = self.identity()
         return {name: identity[name] for name in ("catalogue", "bands", "cloud_classes", "max_tile_cloud", "max_nodata")}
+
+    def terms(self) -> tuple[Terms, ...]:
+        """The terms of the data and of who hands it out."""
+        return _COPERNICUS, CATALOGUE_TERMS[self.catalogue]

@@ -96,9 +96,10 @@ def sources(config: Config, shares: Sequence[Share]) -> Iterator[Source]:
         yield from (_photos(share, f"{share.photos:,} drawn photos") for share in shares if share.source in several)
         return
     yield from (_photos(share, f"{share.photos:,} ground photos, targets of training") for share in shares)
-    for name in config.imagery:
-        terms = "free and open under the Copernicus Sentinel terms"
-        yield Source(f"imagery: {name}", "what the encoders learn to read", terms, _COPERNICUS)
+    for name, imagery in config.imagery.items():
+        for named in imagery.terms():
+            if named.credit is not None:
+                yield Source(f"imagery: {name}", "what the encoders learn to read", named.terms, named.credit)
     for name, section in config.benchmarks.items():
         if section.synthetic:
             yield Source(f"benchmark: {name}", "what models are tested on", "none needed", "synthetic images in EuroSAT's format")

@@ -15,6 +15,7 @@ from typing import Any
 
 from dotenv import load_dotenv
 
+from skygraft.config.imagery import Catalogued
 from skygraft.config.load import ENVIRONMENT, dump, load_mapping
 from skygraft.config.model import Config, nearest
 from skygraft.core.errors import ConfigError
@@ -41,6 +42,11 @@ class Flow:
     def photo_sources(self, source: str) -> str:
         """A wildcard constraint: the configuration's photo sources of one kind, so that each has one rule that makes its table."""
         known = sorted(name for name, section in self.config.photos.items() if section.source == source)
+        return "|".join(known) if known else "(?!)"
+
+    def catalogued(self) -> str:
+        """A wildcard constraint: the imagery whose scenes are searched in a catalogue before any tile is read."""
+        known = sorted(name for name, section in self.config.imagery.items() if isinstance(section, Catalogued))
         return "|".join(known) if known else "(?!)"
 
     def version(self, stage: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skygraft.config.encoders import Encoder
+from skygraft.config.imagery import Catalogued
 from skygraft.config.model import Config
 from skygraft.config.outdoor import OutdoorCheckpoint
 from skygraft.config.photos import LucasPhotos
@@ -21,7 +22,7 @@ def keys(config: Config) -> Iterator[Key]:
     """The keys that the run's services know."""
     if config.world is not None:
         return
-    if any(section.catalogue == "planetary_computer" for section in config.imagery.values()):
+    if any(isinstance(section, Catalogued) and section.catalogue == "planetary_computer" for section in config.imagery.values()):
         yield Key("PC_SDK_SUBSCRIPTION_KEY", "Planetary Computer: higher limits; it works without", needed=False)
     yield from flickr.keys(config)
     yield from open_photos.keys(config)
@@ -70,14 +71,8 @@ def terms(config: Config) -> Iterator[Term]:
         )
     yield from flickr.terms(config)
     yield from open_photos.terms(config)
-    if config.imagery:
-        yield Term(
-            "Sentinel-2", "free and open under the Copernicus Sentinel terms: say 'contains modified Copernicus Sentinel data [year]'"
-        )
-    if any(section.catalogue == "planetary_computer" for section in config.imagery.values()):
-        yield Term("Planetary Computer", "Microsoft's terms of use; limits on requests, no promise of service")
-    if any(section.catalogue == "earth_search" for section in config.imagery.values()):
-        yield Term("Earth Search", "a free service of Element 84 on open data; no promise of service")
+    for named in dict.fromkeys(named for section in config.imagery.values() for named in section.terms()):
+        yield Term(named.source, named.terms)
     if any(encoder.weights == "openai" for encoder in config.encoders.values()):
         yield Term(
             "OpenAI's CLIP weights",
