@@ -50,6 +50,26 @@ class TileRequest:
         """The scene to ask next."""
         return self.candidates[len(self.tried)] if len(self.tried) < len(self.candidates) else None
 
+    def settle(self, taken: Taken, scenes: Mapping[int, Scene]) -> Row | None:
+        """The finished row, or none where the tile goes on to its next scene.
+
+        Args:
+            taken: What became of the tile in the scene that was asked.
+            scenes: The scene of each row that candidates name.
+        """
+        candidate = self.candidate
+        if candidate is None:
+            raise AssertionError("unreachable: a request without candidates is not asked")
+        scene = scenes[candidate.scene]
+        if taken.columns is not None:
+            columns = {**taken.columns, "acquired_at": [scene.acquired_at.astimezone(UTC)], "days_apart": [candidate.days_apart]}
+            detail = f"after {len(self.tried)} other scenes: {self.tried[0][1]}" if self.tried else None
+            return {"tile_id": taken.tile_id, "status": Reason.OK.value, "detail": detail, **columns}
+        if taken.reason.transient:
+            return {"tile_id": taken.tile_id, "status": taken.reason.value, "detail": f"{scene.scene_id}: {taken.detail}"}
+        self.tried.append((taken.reason, f"{scene.scene_id}: {taken.detail}"))
+        return self.failure() if self.candidate is None else None
+
     def failure(self) -> Row:
         """The row of a tile that no scene shows: the best scene's reason, and what every scene had to say."""
         reason = self.tried[0][0]
@@ -83,7 +103,7 @@ class Reader:
         with ThreadPoolExecutor(self.concurrency, "scene") as units, ThreadPoolExecutor(self.concurrency, "range") as ranges:
             while pending:
                 for taken in self._round(list(pending.values()), units, ranges):
-                    row = self._settle(pending[taken.tile_id], taken)
+                    row = pending[taken.tile_id].settle(taken, self.scenes)
                     if row is not None:
                         del pending[taken.tile_id]
                         yield row
@@ -126,18 +146,3 @@ class Reader:
             outcomes.put(None)
         except BaseException as error:
             outcomes.put(error)
-
-    def _settle(self, request: TileRequest, taken: Taken) -> Row | None:
-        """The finished row, or none where the tile goes on to its next scene."""
-        candidate = request.candidate
-        if candidate is None:
-            raise AssertionError("unreachable: a request without candidates is not asked")
-        scene = self.scenes[candidate.scene]
-        if taken.columns is not None:
-            columns = {**taken.columns, "acquired_at": [scene.acquired_at.astimezone(UTC)], "days_apart": [candidate.days_apart]}
-            detail = f"after {len(request.tried)} other scenes: {request.tried[0][1]}" if request.tried else None
-            return {"tile_id": taken.tile_id, "status": Reason.OK.value, "detail": detail, **columns}
-        if taken.reason.transient:
-            return {"tile_id": taken.tile_id, "status": taken.reason.value, "detail": f"{scene.scene_id}: {taken.detail}"}
-        request.tried.append((taken.reason, f"{scene.scene_id}: {taken.detail}"))
-        return request.failure() if request.candidate is None else None

@@ -1,8 +1,9 @@
 """Scenes: items of a Sentinel-2 catalogue as rows of the scenes table.
 
-Two catalogues hold the same Level-2A products under different names. Planetary Computer serves the digital numbers as ESA made them, behind
-signed addresses; Earth Search has open addresses and says per item whether the offset of newer baselines is already off. Addresses are
-stored bare: a signature would expire, and is a secret.
+Three catalogues hold the same Level-2A products under different names. Planetary Computer serves the digital numbers as ESA made them,
+behind signed addresses; Earth Search has open addresses and says per item whether the offset of newer baselines is already off. Earth
+Engine, which is no STAC catalogue, has images instead of files, and the offset is off. Addresses are stored bare: a signature would expire,
+and is a secret.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from skygraft.geo.utm import is_utm
 
 SCL = "SCL"
 GRID_M = 10.0
-_TEN_METRES = ("B02", "B03", "B04", "B08")
+TEN_METRES = ("B02", "B03", "B04", "B08")
 _BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 _COMMON = ("coastal", "blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "nir09", "swir16", "swir22")
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A STAC catalogue of Sentinel-2 Level-2A.
+    """A catalogue of Sentinel-2 Level-2A.
 
     Args:
         name: As the configuration calls it.
         url: Address of its API.
         collection: The collection's id.
-        assets: Asset key of each band and of the scene classification.
+        assets: Key of each band and of the scene classification.
         signed: Whether its addresses need a signature of Planetary Computer.
     """
 
@@ -61,6 +62,13 @@ CATALOGUES: Mapping[str, Catalogue] = {
         "https://earth-search.aws.element84.com/v1",
         "sentinel-2-l2a",
         {**dict(zip(_BANDS, _COMMON, strict=True)), SCL: "scl"},
+        signed=False,
+    ),
+    "earth_engine": Catalogue(
+        "earth_engine",
+        "https://earthengine-highvolume.googleapis.com",
+        "COPERNICUS/S2_SR_HARMONIZED",
+        {**{band: band.replace("B0", "B") for band in _BANDS}, SCL: SCL},
         signed=False,
     ),
 }
@@ -176,7 +184,7 @@ def _mgrs(properties: Mapping[str, Any]) -> str | None:
 
 def _grid(assets: Mapping[str, Mapping[str, Any]]) -> tuple[list[float] | None, list[int] | None]:
     """The scene's 10 m grid by a 10 m band, else by any band's extent: all bands of a scene share it."""
-    ordered = sorted(assets, key=lambda band: band not in _TEN_METRES)
+    ordered = sorted(assets, key=lambda band: band not in TEN_METRES)
     for band in ordered:
         transform, shape = assets[band].get("proj:transform"), assets[band].get("proj:shape")
         if transform is None or shape is None:

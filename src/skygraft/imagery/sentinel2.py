@@ -111,7 +111,7 @@ def take_tiles(scene: Scene, tiles: Sequence[Tile], cogs: Mapping[str, Cog], opt
     qualified: list[tuple[Tile, float, float]] = []
     for tile, scl in zip(tiles, masks, strict=True):
         cloud, gaps = cloud_fraction(scl.astype(np.uint8), options.cloud_classes), nodata_fraction(scl.astype(np.uint8))
-        refused = _refused(cloud, gaps, options)
+        refused = refusal(cloud, gaps, options)
         if refused is not None:
             yield Taken(tile.tile_id, None, *refused)
         else:
@@ -124,14 +124,15 @@ def take_tiles(scene: Scene, tiles: Sequence[Tile], cogs: Mapping[str, Cog], opt
     for index, (tile, cloud, gaps) in enumerate(qualified):
         numbers = np.stack([band[index] for band, _ in read]).astype(np.uint16)
         gaps = max(gaps, float((numbers == 0).all(axis=0).mean()))
-        refused = _refused(cloud, gaps, options)
+        refused = refusal(cloud, gaps, options)
         if refused is not None:
             yield Taken(tile.tile_id, None, *refused)
         else:
-            yield Taken(tile.tile_id, _columns(scene, tile, numbers, cloud, gaps, options.bands, resampling))
+            yield Taken(tile.tile_id, columns_of(scene, tile, numbers, cloud, gaps, options.bands, resampling))
 
 
-def _refused(cloud: float, gaps: float, options: Sentinel2) -> tuple[Reason, str] | None:
+def refusal(cloud: float, gaps: float, options: Sentinel2) -> tuple[Reason, str] | None:
+    """Why a tile with such shares of cloud and of gaps does not qualify; none where it does."""
     if gaps > options.max_nodata:
         return Reason.NO_DATA, f"{gaps:.1%} of the tile has no data, {options.max_nodata:.1%} allowed"
     if options.max_tile_cloud is not None and cloud > options.max_tile_cloud:
@@ -139,9 +140,20 @@ def _refused(cloud: float, gaps: float, options: Sentinel2) -> tuple[Reason, str
     return None
 
 
-def _columns(
+def columns_of(
     scene: Scene, tile: Tile, numbers: NDArray[np.uint16], cloud: float, gaps: float, bands: Sequence[str], resampling: str
 ) -> dict[str, Any]:
+    """A good tile's columns of the tile shard.
+
+    Args:
+        scene: Where it is from.
+        tile: Which.
+        numbers: Its digital numbers as delivered: bands, rows, columns.
+        cloud: Its share of cloud.
+        gaps: Its share without data.
+        bands: The bands' names.
+        resampling: How its pixels came onto its grid: none, nearest or bilinear.
+    """
     pixels = harmonise(numbers, scene.baseline, offset_applied=scene.offset_applied)
     return {
         "scene_id": [scene.scene_id],

@@ -1,0 +1,1 @@
+"""Google Earth Engine: scenes listed for many tiles at once, and pixels computed on the tiles' own grids."""
