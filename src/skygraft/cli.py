@@ -294,6 +294,21 @@ def check(
 
 
 @app.command(rich_help_panel=PEOPLE)
+def footprints(
+    folder: Annotated[Path, typer.Option(help="Folder of a benchmark's GeoTIFFs, searched with all below it.")],
+    target: Annotated[Path, typer.Option(help="GeoParquet file to write.")],
+    pattern: Annotated[str, typer.Option(help="Which files: one a place is enough where bands are files of their own.")] = "*.tif",
+) -> None:
+    """Write down where a benchmark's images lie, so that tiles on them can be counted or left out.
+
+    Example: `skygraft footprints --folder BigEarthNet-v1.0 --target bigearthnet.parquet --pattern '*_B02.tif'`
+    """
+    from skygraft.geo.footprints import write_footprints
+
+    write_footprints(folder.rglob(pattern), target)
+
+
+@app.command(rich_help_panel=PEOPLE)
 def write_config(folder: Annotated[Path, typer.Argument(help="The project's folder.")] = Path()) -> None:
     """Write config.yaml, the JSON schema and the page of tables from the models.
 

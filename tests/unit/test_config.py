@@ -381,7 +381,7 @@ def others(value: Any) -> Iterator[Any]:
     elif isinstance(value, str):
         yield from (f"{value}x", *words)
     elif isinstance(value, (tuple, list)):
-        yield from ([*value, last] for last in (7, "igarss", "P", "B08", "0" * 64, {"file": "EU_2015.csv", "years": [2015]}))
+        yield from ([*value, last] for last in (7, "igarss", "synthetic", "P", "B08", "0" * 64, {"file": "EU_2015.csv", "years": [2015]}))
         yield from (list(value)[:-1], ["more"], ["lucas"])
     elif value is None:
         yield from ("x", "0" * 64, 0.5, 1, 8, {"encoder": "clip"}, {})

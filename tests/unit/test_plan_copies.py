@@ -1,15 +1,17 @@
-"""The plan of tiles leaves out copies and forgotten photos, and says how many."""
+"""The plan of tiles leaves out copies, forgotten photos and what a benchmark shows, and says how many."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
+import geopandas
 import pytest
 import shapely
 from tests.rows import table
 
 from skygraft.config.duplicates import Duplicates
+from skygraft.config.evaluation import Benchmark
 from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.plans import Plan
@@ -17,6 +19,7 @@ from skygraft.core.errors import CorruptDataError, SkygraftError
 from skygraft.core.files import lock
 from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, TILES
 from skygraft.core.tables import read_meta, read_table, write_table
+from skygraft.ground.benchmark_ground import left_out_of
 from skygraft.ground.forgotten import remember
 from skygraft.report.pairs import pairs_section, read_photos
 from skygraft.stages import plan_tiles
@@ -27,6 +30,9 @@ PHASHES = {
     "one": {"x:a": (1, "s1"), "x:b": (0xFF00_FF00_FF00_FF00, "s2")},
     "two": {"y:c": (1, "s1"), "y:d": (3, "s4"), "y:e": (2**40 - 1, "s5")},
 }
+
+PLACE = {"source": "x", "geometry": shapely.to_wkb(shapely.Point(7.0, 50.0)), "year": 2018, "url": "https://example.org"}
+FAR = shapely.to_wkb(shapely.Point(7.5, 50.0))
 
 
 def configuration(duplicates: object) -> Config:
@@ -39,8 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     monkeypatch.chdir(tmp_path)
     layout = Layout(configuration(None))
     for source, marks in PHASHES.items():
-        place = {"source": "x", "geometry": shapely.to_wkb(shapely.Point(7.0, 50.0)), "year": 2018, "url": "https://example.org"}
-        write_table(PHOTOS, table(PHOTOS, [{"photo_id": name, "location_id": name, **place} for name in marks]), layout.photos(source))
+        write_table(PHOTOS, table(PHOTOS, [{"photo_id": name, "location_id": name, **PLACE} for name in marks]), layout.photos(source))
         rows = [
             {"photo_id": name, "status": "ok", "made_from": "u", "sha256": sha256, "phash": phash}
             for name, (phash, sha256) in marks.items()
@@ -97,3 +102,18 @@ def test_a_plan_is_not_made_while_its_tables_are_worked_on(folder: Layout) -> No
     assert not folder.pairs("points").exists()
     plan_tiles.run(configuration(None), plan="points")
     assert read_table(TILES, folder.tiles("points")).column("n_photos").to_pylist() == [5]
+
+
+def test_tiles_on_a_benchmarks_images_are_planned_only_where_nobody_minds(folder: Layout) -> None:
+    boxes = [shapely.box(6.99, 49.99, 7.01, 50.01), shapely.box(8.0, 50.0, 8.01, 50.01)]
+    geopandas.GeoDataFrame(geometry=boxes, crs="EPSG:4326").to_parquet("places.parquet")
+    config = configuration(None)
+    benchmarks = {"chips": Benchmark(footprints=Path("places.parquet"))}
+    minding = config.plans["points"].model_copy(update={"keep_off": ("chips",)})
+    plan_tiles.run(config.model_copy(update={"benchmarks": benchmarks}), plan="points")
+    assert planned(folder) == ["x:a", "x:b", "y:c", "y:d", "y:e"]
+    write_table(PHOTOS, table(PHOTOS, [PLACE | {"photo_id": "y:c", "location_id": "c", "geometry": FAR}]), folder.photos("two"))
+    plan_tiles.run(config.model_copy(update={"benchmarks": benchmarks, "plans": {"other": minding}}), plan="other")
+    assert read_table(PAIRS, folder.pairs("other")).column("photo_id").to_pylist() == ["y:c"]
+    assert left_out_of(read_meta(folder.tiles("other"))) == {"chips": 1}
+    assert left_out_of(read_meta(folder.tiles("points"))) == {}

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -24,7 +25,7 @@ from skygraft.world.classes import CLASSES, NAMES
 from skygraft.world.eurosat import choose_chips
 from skygraft.world.landscape import BLOCK_M
 from skygraft.world.lucas import COLUMNS
-from skygraft.world.recipe import Recipe
+from skygraft.world.recipe import EPSG, Recipe
 from skygraft.world.tasks import landscape
 
 RECIPE = Recipe(
@@ -69,7 +70,7 @@ def test_building_again_over_an_older_world_gives_the_same_bytes(world: tuple[Pa
 def test_nothing_but_the_contract_lies_in_the_folder(world: tuple[Path, dict[str, Any]]) -> None:
     assert {p.name for p in world[0].iterdir()} == {
         "world.json", "http", "stac", "captioned_photos.parquet", "heldout_photos.parquet", "truth.parquet",
-        "flickr.parquet", "flickr_truth.parquet",
+        "flickr.parquet", "flickr_truth.parquet", "eurosat_footprints.parquet",
     }  # fmt: skip
 
 
@@ -160,6 +161,16 @@ def test_archive_has_eurosats_form(world: tuple[Path, dict[str, Any]]) -> None:
     for name in names:
         image = Image.open(io.BytesIO(packed.read(name)))
         assert image.format == "JPEG" and image.size == (64, 64) and image.mode == "RGB"
+
+
+def test_footprints_are_the_squares_that_chips_show(world: tuple[Path, dict[str, Any]]) -> None:
+    names = zipfile.ZipFile(world[0] / ARCHIVE).namelist()
+    frame = geopandas.read_parquet(world[0] / "eurosat_footprints.parquet")
+    assert sorted(frame["image"]) == sorted(names)
+    west, south, east, north = frame.to_crs(f"EPSG:{EPSG}").geometry.bounds.to_numpy().T
+    assert np.allclose(east - west, BLOCK_M, atol=0.01) and np.allclose(north - south, BLOCK_M, atol=0.01)
+    chip = next(chip for chip in choose_chips(landscape(RECIPE), RECIPE.chips) if chip.name == frame["image"][0])
+    assert (west[0], south[0]) == pytest.approx((chip.column * BLOCK_M, chip.row * BLOCK_M), abs=0.01)
 
 
 def test_chips_lie_off_every_tile() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,8 +19,15 @@ class Benchmark(Section):
     synthetic: bool = Field(False, description="made by the embedded world; said wherever a number of it stands")
     sha256: tuple[str, ...] = Field((), description="accepted checksums; none: the embedded world's own manifest is asked")
     split_file: str | None = Field(None, description="a split list of the same mirror folder, for protocols that name one")
+    footprints: Path | None = Field(
+        None, description="file of polygons, where the images lie ('skygraft footprints' writes one); none: overlaps are not known"
+    )
     url: str = operation("https://zenodo.org/records/7711810/files/", "folder of the archive")
     network: Network = operation(Network(deadline_s=3600, max_bytes=4 << 30), "limits towards the archive's host")
+
+    def archive_identity(self) -> dict[str, Any]:
+        """What decides the archive's bytes: where its images lie is known from elsewhere."""
+        return {name: value for name, value in self.identity().items() if name != "footprints"}
 
 
 class EncoderModel(Section):

@@ -50,6 +50,7 @@ class Config(Section):
                 yield from _unknown(f"plans.{plan_name}.photos", photos, self.photos)
             if plan.outdoor is not None:
                 yield from self._missing_scores(f"plans.{plan_name}.outdoor.encoder", plan.outdoor.encoder)
+            yield from self._missing_footprints(f"plans.{plan_name}.keep_off", plan.keep_off)
         for imagery_name, imagery in self.imagery.items():
             yield from _unknown(f"imagery.{imagery_name}.plan", imagery.plan, self.plans)
         for run_name, run in self.runs.items():
@@ -68,6 +69,12 @@ class Config(Section):
         yield from _unknown(place, encoder, self.encoders)
         if encoder in self.encoders and self.encoders[encoder].outdoor.kind == "none":
             yield f"{place}: encoders.{encoder}.outdoor is of kind none, so its photos have no score to filter by"
+
+    def _missing_footprints(self, place: str, benchmarks: Iterable[str]) -> Iterator[str]:
+        for name in benchmarks:
+            yield from _unknown(place, name, self.benchmarks)
+            if name in self.benchmarks and self.benchmarks[name].footprints is None and not self.benchmarks[name].synthetic:
+                yield f"{place}: benchmarks.{name}.footprints says nowhere where the images of {name} lie"
 
     def wanted_embeddings(self) -> list[tuple[str, str]]:
         """The encoders and photo sources that runs learn from, or that a plan's filter asks."""

@@ -35,9 +35,10 @@ class Plan(Section):
     split: Split = Split()
     shards: int = Field(4, ge=1, le=20000, description="files that the imagery of this plan is spread over")
     outdoor: FilterOrAll = Field(None, description="leave out indoor photos by an encoder's score; all: keep every photo")
+    keep_off: tuple[str, ...] = Field((), description="names of benchmarks: a tile that lies on one of their images is left out")
     duplicates: DuplicatesOrNone = Field(None, description="leave out copies of a photo; none: keep every photo")
 
     def identity(self) -> dict[str, Any]:
         """As of any section; without a filter it is what it was before there were filters, and asks for no new plan."""
-        filters = ("outdoor", "duplicates")
-        return {name: value for name, value in super().identity().items() if name not in filters or value is not None}
+        filters = ("outdoor", "duplicates", "keep_off")
+        return {name: value for name, value in super().identity().items() if name not in filters or value not in (None, [])}

@@ -38,6 +38,8 @@ def plan_identity(config: Config, plan: str) -> Identity:
     """A tile plan: its own settings, the seed of its split, its photos."""
     section = config.plans[plan]
     identity = {"plan": section.identity(), "seed": config.seed, "photos": [photos_identity(config, name) for name in section.photos]}
+    if section.keep_off:
+        identity["footprints"] = {name: str(config.benchmarks[name].footprints) for name in section.keep_off}
     if section.outdoor is None:
         return identity
     encoder = section.outdoor.encoder
@@ -72,7 +74,7 @@ def teacher_identity(config: Config) -> Identity:
 
 def benchmark_identity(config: Config, benchmark: str) -> Identity:
     """A benchmark's archive."""
-    return {"benchmark": config.benchmarks[benchmark].identity(), "world": world_identity(config)}
+    return {"benchmark": config.benchmarks[benchmark].archive_identity(), "world": world_identity(config)}
 
 
 def model_identity(config: Config, model: str) -> Identity:
@@ -109,7 +111,9 @@ def scores_identity(config: Config, model: str) -> Identity:
 
 def report_identity(config: Config) -> Identity:
     """The report: what it shows beside its input files."""
-    return {"report": config.report.identity(), "name": config.name, "models": sorted(config.scored_models())}
+    identity = {"report": config.report.identity(), "name": config.name, "models": sorted(config.scored_models())}
+    places = {name: str(section.footprints) for name, section in config.benchmarks.items() if section.footprints is not None}
+    return identity | ({"footprints": places} if places else {})
 
 
 def data_folders(config: Config) -> Iterator[tuple[Path, Identity]]:

@@ -5,6 +5,7 @@ All paths are relative to the folder that the workflow runs in.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +143,18 @@ class Layout:
         """A benchmark's archive, then its split list where one is configured."""
         section = self.config.benchmarks[benchmark]
         return [self.benchmark_file(benchmark, file) for file in (section.file, section.split_file) if file is not None]
+
+    def footprints(self, benchmark: str) -> Path | None:
+        """Where a benchmark's images lie: the file that the configuration names, or the embedded world's own; none where nobody says it."""
+        section = self.config.benchmarks[benchmark]
+        if section.footprints is None and section.synthetic and self.config.world is not None:
+            return self.world / "eurosat_footprints.parquet"
+        return section.footprints
+
+    def footprint_files(self, benchmarks: Iterable[str]) -> list[Path]:
+        """What must be there before footprints are read; the embedded world's come with it."""
+        files = [file for name in benchmarks if (file := self.footprints(name)) is not None]
+        return sorted({self.world_manifest if self.world in file.parents else file for file in files})
 
     def features(self, benchmark: str, model: str) -> Path:
         """A scored model's features of a benchmark; models of one name in two configurations never meet."""

@@ -13,7 +13,9 @@ from skygraft.core.files import lock
 from skygraft.core.schemas import PAIRS, PHOTOS, TILES
 from skygraft.core.tables import read_table, write_table
 from skygraft.embeddings.scores import read_outdoor_scores
+from skygraft.geo.footprints import read_footprints
 from skygraft.ground import plan as planning
+from skygraft.ground.benchmark_ground import keep_off
 from skygraft.ground.duplicates import copies, read_marks
 from skygraft.ground.forgotten import read_forgotten, without
 from skygraft.ground.outdoor import keep_outdoor
@@ -44,9 +46,9 @@ def run(config: Config, *, plan: str) -> None:
         photos = pa.concat_tables([read_table(PHOTOS, layout.photos(name), _COLUMNS) for name in section.photos])
         photos, said_of_filter = _sifted(layout, plan, without(photos, read_forgotten(FORGOTTEN)))
         photos, said_of_copies = _without_copies(layout, plan, photos)
-        tiles, pairs = planning.plan_tiles(photos, section, config.seed)
+        tiles, pairs, said_of_benchmarks = _kept_off(layout, plan, *planning.plan_tiles(photos, section, config.seed))
         identities.claim(layout.tiles(plan).parent, identity)
-        meta = identities.meta(config, identity) | said_of_filter | said_of_copies
+        meta = identities.meta(config, identity) | said_of_filter | said_of_copies | said_of_benchmarks
         write_table(PAIRS, pairs, layout.pairs(plan), meta=meta)
         write_table(TILES, tiles, layout.tiles(plan), meta=meta)
     splits = Counter(tiles.column("split").to_pylist())
@@ -82,3 +84,15 @@ def _without_copies(layout: Layout, plan: str, photos: pa.Table) -> tuple[pa.Tab
     found = copies(photos, read_marks(shards), rule)
     _LOG.info("copies left out of plan %s: same_bytes=%d alike=%d of %d", plan, len(found.same_bytes), len(found.alike), photos.num_rows)
     return without(photos, {*found.same_bytes, *found.alike}), found.to_meta(rule)
+
+
+def _kept_off(layout: Layout, plan: str, tiles: pa.Table, pairs: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, str]]:
+    """The tiles that lie on no benchmark's images, their pairs, and what the tables say of the others; all where the plan names none."""
+    benchmarks = layout.config.plans[plan].keep_off
+    if not benchmarks:
+        return tiles, pairs, {}
+    files = {name: layout.footprints(name) for name in benchmarks}
+    cleared = keep_off(tiles, pairs, {name: read_footprints(file) for name, file in files.items() if file is not None})
+    for name, count in cleared.left_out.items():
+        _LOG.info("tiles of plan %s on images of %s left out: %d of %d", plan, name, count, tiles.num_rows)
+    return cleared.tiles, cleared.pairs, cleared.to_meta()

@@ -25,6 +25,7 @@ from skygraft.report.examples import Example
 from skygraft.report.figures import kshot_figure
 from skygraft.report.history import curves
 from skygraft.report.outdoor import OutdoorSection, outdoor_section
+from skygraft.report.overlaps import OverlapSection, overlap_section
 from skygraft.report.page import Page, PairsSection, ScoreSection, render
 from skygraft.report.provenance import versions
 from skygraft.report.scores import confusions, kshot_table, zero_shot_lines
@@ -67,6 +68,7 @@ def run(config: Config) -> None:
         identities=tuple(_identities(config)),
         settings=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
         outdoor=tuple(_outdoor(config, photos)),
+        overlaps=tuple(_overlaps(config)),
         notices=attribution.notices(share.source for share in shares) if config.world is None else (),
     )
     html = render(page)
@@ -171,6 +173,12 @@ def _fates(config: Config) -> Iterator[Fate]:
         yield count_fates("embed_photos", f"photos of {photos} through {encoder}", spec, shards)
     for imagery in config.imagery:
         yield count_fates("fetch_tiles", f"tiles of {imagery}", TILE_SHARD, layout.tile_shards(imagery))
+
+
+def _overlaps(config: Config) -> Iterator[OverlapSection]:
+    layout = Layout(config)
+    for plan in config.plans:
+        yield overlap_section(plan, layout.tiles(plan), {name: layout.footprints(name) for name in config.benchmarks})
 
 
 def _seeds(config: Config) -> dict[str, str]:

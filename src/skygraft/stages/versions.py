@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 VERSIONS: Final = {
-    "build_world": 3,
+    "build_world": 4,
     "train_teacher": 2,
     "ingest_lucas": 1,
     "ingest_flickr": 1,

@@ -22,7 +22,7 @@ from skygraft.core.files import atomic_path, sha256_file, write_bytes, write_jso
 from skygraft.core.identity import digest
 from skygraft.world import flickr_rows, tasks
 from skygraft.world.classes import NAMES
-from skygraft.world.eurosat import ARCHIVE_PATH, Chip, archive, choose_chips
+from skygraft.world.eurosat import ARCHIVE_PATH, Chip, archive, choose_chips, footprints
 from skygraft.world.landscape import Landscape
 from skygraft.world.lucas import HARMONISED_PATH, MICRO_PATH, PHOTO_HOST, harmonised_csv, micro_csv, micro_rows
 from skygraft.world.photos import Captioned, Truth
@@ -75,6 +75,7 @@ def build_world(recipe: Recipe, folder: Path, *, workers: int = 2) -> dict[str, 
         written = list(pool.map(tasks.draw_scene, *_spread(recipe, (folder, ground), scenes)))
         told = [one for part in truths for one in part]
         _write_archive(folder, chips, images)
+        _write_parquet(folder / "eurosat_footprints.parquet", footprints(chips))
         photos = _write_listed(folder, [one for part in listed for one in part])
         for name, parts in captioned.items():
             _write_captioned(folder / f"{name}.parquet", [one for part in parts for one in part])

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import shapely
 from numpy.typing import NDArray
 
+from skygraft.core.geoparquet import geo_metadata
+from skygraft.geo.tiles import outlines
 from skygraft.world.cells import AREAL
 from skygraft.world.classes import CLASSES, HIGHWAY, NAMES, RIVER
 from skygraft.world.landscape import BLOCK_M, Landscape
 from skygraft.world.noise import rng_of
-from skygraft.world.recipe import STRETCH_DN
+from skygraft.world.recipe import EPSG, STRETCH_DN
 
 ARCHIVE_PATH = "zenodo.org/records/7711810/files/EuroSAT_RGB.zip"
 FOLDER = "EuroSAT_RGB"
@@ -91,6 +95,14 @@ def _label(share: NDArray[np.float64]) -> NDArray[np.int64]:
     label[(share[:, RIVER] >= LINE[RIVER]) & (share[:, HIGHWAY] <= CLEAN)] = RIVER
     label[(share[:, HIGHWAY] >= LINE[HIGHWAY]) & (share[:, RIVER] <= CLEAN)] = HIGHWAY
     return label
+
+
+def footprints(chips: Sequence[Chip]) -> pa.Table:
+    """Where chips lie: GeoParquet of their names and outlines in longitude and latitude."""
+    centres = [(chip.column + 0.5) * BLOCK_M for chip in chips], [(chip.row + 0.5) * BLOCK_M for chip in chips]
+    rings = shapely.to_wkb(outlines(EPSG, *centres, BLOCK_M))
+    table = pa.table({"image": [chip.name for chip in chips], "geometry": pa.array(list(rings), pa.binary())})
+    return table.replace_schema_metadata({"geo": geo_metadata("geometry")})
 
 
 def draw_chips(land: Landscape, chips: Sequence[Chip]) -> list[bytes]:
