@@ -25,7 +25,7 @@ run: $(STAMP)  ## Run the embedded world's workflow, and print its table (CONFIG
 	$(BIN)/skygraft run --cores $(CORES) --configfile $(CONFIGFILE)
 
 test: $(STAMP)  ## Run all checks and tests (PYTEST_ARGS="-k plan")
-	$(BIN)/python -m pytest -m "$(MARKERS)" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(CORES) --no-loadscope-reorder -m "$(MARKERS)" $(PYTEST_ARGS)
 
 check: $(STAMP)  ## Say what a run needs before it starts (CONFIGFILE=workflow/configs/igarss.yaml)
 	$(BIN)/skygraft check --configfile $(CONFIGFILE)

@@ -1,0 +1,28 @@
+"""Tests on several processes: which of them stay together, and which begin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+_WORKFLOW = "tests/workflow/"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest begin, or the last of them runs while the other processes have nothing to do.
+    items.sort(key=lambda item: not item.nodeid.startswith(_WORKFLOW))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        """A file's tests stay in one process, where they share its fixtures; so do all that share the finished workflow."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return _WORKFLOW if nodeid.startswith(_WORKFLOW) else nodeid.split("::", 1)[0]
+
+    return ByFile(config, log)
