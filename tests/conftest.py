@@ -1,12 +1,22 @@
-"""Tests on several processes: which of them stay together, and which begin."""
+"""Tests on several processes: which of them stay together, and which begin; and no test's logging outlives it."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 _WORKFLOW = "tests/workflow/"
+
+
+@pytest.fixture(autouse=True)
+def _logging_ends_with_the_test() -> Iterator[None]:
+    yield
+    # A verb that was called in this process logs to a stream that is closed now.
+    for handler in [one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler]:
+        logging.getLogger().removeHandler(handler)
 
 
 @pytest.hookimpl(trylast=True)
