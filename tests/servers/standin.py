@@ -24,11 +24,13 @@ Spoil = Callable[[int, Request, Response], Response]
 
 @dataclass
 class StandIn:
-    """A running stand-in: its address, and the queries it got, in order."""
+    """A running stand-in: its address, and the queries it got, in order, with their paths, headers and bodies."""
 
     base: str
     queries: list[dict[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -47,23 +49,30 @@ def stand_in(serve: Serve, spoil: Spoil = lambda number, request, response: resp
         def log_message(self, format: str, *args: object) -> None:
             """Silent."""
 
-        def do_GET(self) -> None:
+        def _handle(self) -> None:
             path, _, query = self.path.partition("?")
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request("GET", "127.0.0.1", path, query, headers)
+            posted = self.rfile.read(int(headers.get("content-length", 0)))
+            request = Request(self.command, "127.0.0.1", path, query, headers, posted)
             with guard:
                 running.queries.append(dict(parse_qsl(query)))
                 running.headers.append(headers)
+                running.paths.append(path)
+                running.bodies.append(posted)
                 number = len(running.queries)
             answer = spoil(number, request, serve(request))
             body = b"".join(answer.body.blocks()) if isinstance(answer.body, FileSlice) else answer.body
+            sent = len(body) if answer.flaw is None or answer.flaw.stop is None else answer.flaw.stop
+            self.close_connection = sent < len(body)
             # A client that was killed takes no answer.
             with contextlib.suppress(ConnectionError):
                 self.send_response(answer.status)
                 for name, value in {**answer.headers, "Content-Length": str(len(body))}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(body[:sent])
+
+        do_GET = do_POST = _handle  # noqa: N815 - the base class's names
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

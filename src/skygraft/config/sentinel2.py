@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from skygraft.config.base import Section, operation
+from skygraft.config.earthengine import EarthEngine
 from skygraft.config.network import Network
 from skygraft.config.terms import CATALOGUE_TERMS, Terms
 
-Catalogue = Literal["planetary_computer", "earth_search"]
+Catalogue = Literal["planetary_computer", "earth_search", "earth_engine"]
 SclClass = Annotated[int, Field(ge=0, le=11)]
 
 _COPERNICUS = Terms(
@@ -21,7 +22,7 @@ _COPERNICUS = Terms(
 
 
 class Sentinel2(Section):
-    """Sentinel-2 level 2A from a STAC catalogue."""
+    """Sentinel-2 level 2A from a STAC catalogue, or from Earth Engine."""
 
     source: Literal["sentinel2"] = "sentinel2"
     plan: str = Field(description="name of the tile plan")
@@ -29,7 +30,7 @@ class Sentinel2(Section):
     bands: tuple[str, ...] = Field(("B04", "B03", "B02"), min_length=1, description="bands in the order of the pixels")
     months_either_side: int = Field(0, ge=0, le=6, description="0: the survey's own month; 2: two months before and after")
     max_scene_cloud: float = Field(20.0, ge=0, le=100, description="per cent of the whole scene, as the catalogue says")
-    max_tile_cloud: float | None = Field(None, ge=0, le=1, description="share of the tile itself by SCL; none: not asked")
+    max_tile_cloud: float | None = Field(None, ge=0, le=1, description="share of the tile itself; none: not asked")
     cloud_classes: tuple[SclClass, ...] = Field((3, 8, 9, 10), description="SCL classes that count as cloud (3 is cloud shadow)")
     max_nodata: float = Field(0.0, ge=0, le=1, description="share of the tile without data")
     order: Literal["nearest_date", "least_cloud"] = Field("nearest_date", description="which qualifying scene wins")
@@ -37,11 +38,27 @@ class Sentinel2(Section):
     min_success_rate: float = operation(0.7, "a shard with a smaller share of good tiles fails", ge=0, le=1)
     stac_url: str | None = operation(None, "another address of the catalogue")
     network: Network = operation(Network(concurrency=4, deadline_s=600), "limits towards catalogue and storage")
+    earth_engine: EarthEngine | None = Field(None, description="settings of catalogue: earth_engine; none: their defaults")
+
+    @property
+    def engine(self) -> EarthEngine:
+        """Earth Engine's settings."""
+        return self.earth_engine or EarthEngine()
+
+    def identity(self) -> dict[str, Any]:
+        """As of any section; without Earth Engine it is what it was before there was one."""
+        identity = super().identity()
+        if self.catalogue == "earth_engine":
+            identity["earth_engine"] = self.engine.identity()
+        elif self.earth_engine is None:
+            del identity["earth_engine"]
+        return identity
 
     def pixels(self) -> dict[str, Any]:
         """What else than the choice of scenes changes a tile's row."""
         identity = self.identity()
-        return {name: identity[name] for name in ("catalogue", "bands", "cloud_classes", "max_tile_cloud", "max_nodata")}
+        fields = ("catalogue", "bands", "cloud_classes", "max_tile_cloud", "max_nodata", "earth_engine")
+        return {name: identity[name] for name in fields if name in identity}
 
     def terms(self) -> tuple[Terms, ...]:
         """The terms of the data and of who hands it out."""

@@ -23,5 +23,10 @@ class Terms:
 
 CATALOGUE_TERMS: Mapping[str, Terms] = {
     "planetary_computer": Terms("Planetary Computer", "Microsoft's terms of use; limits on requests, no promise of service"),
+    "earth_engine": Terms(
+        "Earth Engine",
+        "Google's terms of service: free for research, education and non-profit use within a monthly quota, paid for otherwise; results "
+        "may be kept, the service is not to be copied. Cloud Score+ is CC BY 4.0: name Google and Pasquarella et al. 2023",
+    ),
     "earth_search": Terms("Earth Search", "a free service of Element 84 on open data; no promise of service"),
 }

@@ -1,10 +1,11 @@
-"""Tiles of Sentinel-2 scenes: chosen on the scenes table, read scene by scene."""
+"""Tiles of Sentinel-2 scenes: chosen on the scenes table, wherever their pixels are read from."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -14,12 +15,18 @@ from skygraft.core.shards import Item
 from skygraft.geo.tiles import Tile
 from skygraft.imagery.choose import Choice, choose_scenes
 from skygraft.imagery.protocol import Row
-from skygraft.imagery.reading import Reader, TileRequest
+from skygraft.imagery.reading import TileRequest
 from skygraft.imagery.sentinel2 import Scene
-from skygraft.imagery.sources import Source
 
 _LOG = logging.getLogger(__name__)
 Work = tuple[Tile, Choice]
+
+
+class SceneReader(Protocol):
+    """Reads tiles of some scenes: out of their files, or computed by a service."""
+
+    def rows(self, requests: Sequence[TileRequest]) -> Iterator[Row]:
+        """One row for each request, as they come; ``made_from`` is left to the caller."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +36,12 @@ class SceneTiles:
     Args:
         section: Bands, limits and order.
         scenes: The scenes table.
-        open_source: Gives the bytes behind a bare address.
+        reader: Makes a reader of the scenes that candidates name.
     """
 
     section: Sentinel2
     scenes: pa.Table
-    open_source: Callable[[str], Source]
+    reader: Callable[[Mapping[int, Scene]], SceneReader]
 
     def items(self, tiles: pa.Table) -> list[Item[Work]]:
         """Each tile with its candidates; a row holds while they and all that changes pixels stay the same."""
@@ -60,7 +67,7 @@ class SceneTiles:
                 yield {"tile_id": tile.tile_id, "status": choice.reason.value, "detail": choice.detail}
         rows = sorted({candidate.scene for request in requests for candidate in request.candidates})
         named = dict(zip(rows, (Scene.from_row(row) for row in self.scenes.take(pa.array(rows, pa.int64())).to_pylist()), strict=True))
-        yield from Reader(self.section, named, self.open_source, self.section.network.concurrency).rows(requests)
+        yield from self.reader(named).rows(requests)
         firsts = {request.candidates[0].scene for request in requests}
         if firsts:
             _LOG.info("windows=%d scenes=%d windows_per_scene=%.1f", len(requests), len(firsts), len(requests) / len(firsts))

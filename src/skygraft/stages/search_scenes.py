@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ from skygraft.core.progress import progress
 from skygraft.core.schemas import SCENES, TILES
 from skygraft.core.tables import read_table, write_table
 from skygraft.imagery.catalogue import Searched, Searcher, search_all
+from skygraft.imagery.earthengine.listing import list_scenes
 from skygraft.imagery.queries import Query, questions
 from skygraft.imagery.scenes import CATALOGUES, check_bands, scene_table
 from skygraft.stages import identities
+from skygraft.stages.earth_engine import open_earth_engine
 from skygraft.stages.layout import Layout
 from skygraft.stages.services import services
 
@@ -73,7 +76,7 @@ def _snapshot(config: Config, section: Sentinel2, queries: list[Query], folder: 
         pending = [query for query in queries if query.key not in done]
         if pending:
             with services(config):
-                _search(section, pending, journal)
+                _search(config, section, pending, journal)
         wanted = {query.key for query in queries}
         tables, rejected = [SCENES.schema().empty_table()], set[str]()
         for batch in journal.replay():
@@ -86,17 +89,16 @@ def _snapshot(config: Config, section: Sentinel2, queries: list[Query], folder: 
     return _each_once(pa.concat_tables(tables))
 
 
-def _search(section: Sentinel2, queries: list[Query], journal: ItemLog) -> None:
+def _search(config: Config, section: Sentinel2, queries: list[Query], journal: ItemLog) -> None:
     """Asks, and writes each answer down as it comes.
 
     Raises:
         EndpointError: Some searches failed; the others are kept.
     """
     catalogue = CATALOGUES[section.catalogue]
-    searcher = Searcher(catalogue, section.network, url=section.stac_url, bands=(*section.bands, "SCL"))
     failures: list[Searched] = []
-    with progress(len(queries), "searches") as advance:
-        for searched in search_all(searcher, queries, section.network):
+    with progress(len(queries), "searches") as advance, _answers(config, section, queries) as answers:
+        for searched in answers:
             if searched.items is None:
                 failures.append(searched)
             else:
@@ -110,6 +112,17 @@ def _search(section: Sentinel2, queries: list[Query], journal: ItemLog) -> None:
             f"{len(failures)} of {len(queries)} searches of {catalogue.name} failed ({said}); the first: {failures[0].error} "
             "The others are kept: run the same command again later, or choose another catalogue."
         )
+
+
+@contextlib.contextmanager
+def _answers(config: Config, section: Sentinel2, queries: list[Query]) -> Iterator[Iterator[Searched]]:
+    """What becomes of each question, as it comes."""
+    if section.catalogue == "earth_engine":
+        with open_earth_engine(config, section.engine) as session:
+            yield list_scenes(session, queries, section.engine.network.concurrency)
+    else:
+        searcher = Searcher(CATALOGUES[section.catalogue], section.network, url=section.stac_url, bands=(*section.bands, "SCL"))
+        yield search_all(searcher, queries, section.network)
 
 
 def _packed(key: str, table: pa.Table, rejected: list[str]) -> pa.RecordBatch:

@@ -12,11 +12,14 @@ from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ConfigError
 from skygraft.core.schemas import SCENES
 from skygraft.core.tables import read_table
+from skygraft.imagery.earthengine.tiles import EarthEngineReader
 from skygraft.imagery.planetary import OpenStorage, PlanetaryComputer, Signer
 from skygraft.imagery.protocol import TileSource
+from skygraft.imagery.reading import Reader
 from skygraft.imagery.scene_tiles import SceneTiles
 from skygraft.imagery.scenes import CATALOGUES, check_bands
 from skygraft.imagery.sources import source_of
+from skygraft.stages.earth_engine import open_earth_engine
 from skygraft.stages.layout import Layout
 from skygraft.stages.network import http_client, named_hosts
 
@@ -47,9 +50,14 @@ def _sentinel2(config: Config, imagery: str) -> Iterator[SceneTiles]:
     catalogue = CATALOGUES[section.catalogue]
     check_bands(catalogue, section.bands)
     scenes = read_table(SCENES, Layout(config).scenes(imagery))
+    if section.catalogue == "earth_engine":
+        with open_earth_engine(config, section.engine) as session:
+            yield SceneTiles(section, scenes, lambda named: EarthEngineReader(section, named, session))
+        return
     signer: Signer = PlanetaryComputer(section.network.deadline_s) if catalogue.signed else OpenStorage()
     with http_client(section.network, config.seed, named=named_hosts(config)) as client:
-        yield SceneTiles(section, scenes, lambda href: source_of(href, client, signer))
+        at_once = section.network.concurrency
+        yield SceneTiles(section, scenes, lambda named: Reader(section, named, lambda href: source_of(href, client, signer), at_once))
 
 
 _OPENERS: Mapping[str, Opener] = {

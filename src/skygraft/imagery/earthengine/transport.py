@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 _STATUS_HEADER = "x-earth-engine-quota-status"
 _RESTRICTED = "parallelism_restricted=true"
 # These are the wire's own.
-_NOT_PASSED = frozenset({"accept-encoding", "connection", "content-length", "user-agent"})
+_NOT_PASSED = frozenset({"accept", "accept-encoding", "connection", "content-length", "user-agent"})
 
 
 class Transport:
@@ -57,7 +57,7 @@ class Transport:
         """
         if method not in ("GET", "POST"):
             raise ValueError(f"{method} is not asked of Earth Engine")
-        passed = {name: value for name, value in (headers or {}).items() if name.lower() not in _NOT_PASSED}
+        passed = {name.title(): value for name, value in (headers or {}).items() if name.lower() not in _NOT_PASSED}
         data = body.encode() if isinstance(body, str) else body
         read = self._read if urlsplit(uri).netloc == self._host else _token_problem
         answer = self._client.get(Request(uri, headers=passed, body=(data or b"") if method == "POST" else None, read_error=read))
