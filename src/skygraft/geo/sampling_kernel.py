@@ -1,0 +1,292 @@
+"""The loops behind :mod:`skygraft.geo.sampling`, compiled.
+
+Places are looked up in a hash table of square cells. A slot holds the number of an entry; entries of one cell stand in successive slots,
+and a search runs until an empty one. Memory follows the entries and not the ground, so that photos of the whole world fit. A cell's side is
+twice the reach: the square around a place touches four cells, and whether two places are near is decided by their coordinates alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skygraft.geo.compiled import compiled
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Rows = NDArray[np.int32]
+Keys = NDArray[np.uint64]
+CHOICES = 4
+"""Places of the grid around a photo."""
+_FIRST_SLOTS = 1 << 12
+# A square's edge may fall on a cell's: rounding must not hide the entry behind it.
+_SLACK = 1e-6
+_32_BITS = 0xFFFFFFFF
+
+
+class Seams(NamedTuple):
+    """How places near a seam between zones look from the other side, one entry a view.
+
+    Args:
+        places: (V,) which of the N places it is a view of, in the order in which they are asked; -1 follows the last.
+        layers: (V,) the zone that it is seen from.
+        seen: (V, 5, 2) the place itself and its four places of the grid, metres in that zone.
+    """
+
+    places: Rows
+    layers: Rows
+    seen: Floats
+
+
+class _Kept(NamedTuple):
+    """The table of what is kept: slots of the hash table, and for each entry its place, its zone and whether it is at home there."""
+
+    slots: Rows
+    xy: Floats
+    layers: Rows
+    home: Flags
+
+
+@compiled
+def mix(value: np.uint64) -> np.uint64:
+    """The finaliser of splitmix64: each bit of the result depends on every bit of the value."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@compiled
+def grid_place(x: float, y: float, grid: float, shift: float, choice: int) -> tuple[float, float]:
+    """One of the four places of the grid around (x, y): 0 the nearest, 1 and 2 the next along an axis, 3 across; without a grid itself."""
+    if grid == 0:
+        return x, y
+    east = math.floor((x - shift) / grid + 0.5) * grid + shift
+    north = math.floor((y - shift) / grid + 0.5) * grid + shift
+    far = abs(x - east) >= abs(y - north)
+    if (choice == 1 and far) or (choice == 2 and not far) or choice == 3:
+        east = east + grid if x >= east else east - grid
+    if (choice == 1 and not far) or (choice == 2 and far) or choice == 3:
+        north = north + grid if y >= north else north - grid
+    return east, north
+
+
+@compiled
+def grid_places(xy: Floats, grid: float, shift: float) -> Floats:
+    """Each place and its four places of the grid, shape (N, 5, 2)."""
+    found = np.empty((len(xy), CHOICES + 1, 2))
+    for row in range(len(xy)):
+        found[row, 0] = xy[row]
+        for choice in range(CHOICES):
+            found[row, choice + 1, 0], found[row, choice + 1, 1] = grid_place(xy[row, 0], xy[row, 1], grid, shift, choice)
+    return found
+
+
+@compiled
+def _first_slot(layer: int, column: int, row: int, mask: int) -> np.int64:
+    # South of the equator, seen from the north, rows are negative.
+    place = np.uint64((column & _32_BITS) << 24 ^ (row & _32_BITS))
+    return np.int64(mix(place ^ (np.uint64(layer) << np.uint64(32))) & np.uint64(mask))
+
+
+@compiled
+def _insert(kept: _Kept, entry: int, reach: float) -> None:
+    cell, mask = 2 * reach, len(kept.slots) - 1
+    slot = _first_slot(kept.layers[entry], math.floor(kept.xy[entry, 0] / cell), math.floor(kept.xy[entry, 1] / cell), mask)
+    while kept.slots[slot] >= 0:
+        slot = (slot + 1) & mask
+    kept.slots[slot] = entry
+
+
+@compiled
+def _table(count: int, xy: Floats, layers: Rows, home: Flags, reach: float) -> _Kept:
+    """A table of the first ``count`` entries, at most a quarter full."""
+    size = _FIRST_SLOTS
+    while size < 4 * count:
+        size *= 2
+    kept = _Kept(np.full(size, -1, np.int32), xy, layers, home)
+    for entry in range(count):
+        _insert(kept, entry, reach)
+    return kept
+
+
+@compiled
+def _near(kept: _Kept, layer: int, x: float, y: float, reach: float, guests: bool) -> bool:
+    """Whether an entry of the layer lies at most ``reach`` from the place; entries of other zones are asked where ``guests`` count."""
+    cell, edge, mask = 2 * reach, reach + _SLACK, len(kept.slots) - 1
+    for column in range(math.floor((x - edge) / cell), math.floor((x + edge) / cell) + 1):
+        for row in range(math.floor((y - edge) / cell), math.floor((y + edge) / cell) + 1):
+            slot = _first_slot(layer, column, row, mask)
+            entry = kept.slots[slot]
+            while entry >= 0:
+                near = abs(kept.xy[entry, 0] - x) <= reach and abs(kept.xy[entry, 1] - y) <= reach
+                if near and kept.layers[entry] == layer and (guests or kept.home[entry]):
+                    return True
+                slot = (slot + 1) & mask
+                entry = kept.slots[slot]
+    return False
+
+
+@compiled
+def _free(kept: _Kept, layer: int, x: float, y: float, seams: Seams, first: int, last: int, choice: int, reach: float) -> bool:
+    """Whether nothing kept is near to a place, neither in its own zone nor in those of what is kept beyond a seam."""
+    if _near(kept, layer, x, y, reach, True):
+        return False
+    for view in range(first, last):
+        if _near(kept, seams.layers[view], seams.seen[view, choice, 0], seams.seen[view, choice, 1], reach, False):
+            return False
+    return True
+
+
+@compiled
+def _keep(kept: _Kept, count: int, layer: int, x: float, y: float, seams: Seams, first: int, last: int, choice: int, reach: float) -> int:
+    """Enters a place in its own zone and in those it is seen from; the new number of entries."""
+    kept.xy[count, 0], kept.xy[count, 1], kept.layers[count], kept.home[count] = x, y, layer, True
+    _insert(kept, count, reach)
+    for view in range(first, last):
+        count += 1
+        kept.xy[count] = seams.seen[view, choice]
+        kept.layers[count], kept.home[count] = seams.layers[view], False
+        _insert(kept, count, reach)
+    return count + 1
+
+
+@compiled
+def keep_apart(order: Rows, xy: Floats, layers: Rows, seams: Seams, reach: float, grid: float, shift: float) -> tuple[Rows, Floats]:
+    """Takes places one after the other and keeps each that no kept one is near to; the rule stands in :mod:`skygraft.geo.sampling`.
+
+    Args:
+        order: (N,) rows of the places, the first to be asked first.
+        xy: (M, 2) places in their own zones, metres.
+        layers: (M,) their zones.
+        seams: Views of places near a seam; ``places`` counts along ``order``.
+        reach: Two kept places are further apart than this.
+        grid: Kept places lie on multiples of this plus ``shift``; 0: where they are.
+        shift: Where the grid lies.
+
+    Returns:
+        (K,) rows of the kept places in the order, and (K, 2) what stands for them on the grid.
+    """
+    most = len(order) + len(seams.layers)
+    kept = _table(0, np.empty((most, 2)), np.empty(most, np.int32), np.empty(most, np.bool_), reach)
+    rows, on_grid = np.empty(len(order), np.int32), np.empty((len(order), 2))
+    count = found = last = 0
+    for turn in range(len(order)):
+        row, first = order[turn], last
+        while seams.places[last] == turn:
+            last += 1
+        if not _free(kept, layers[row], xy[row, 0], xy[row, 1], seams, first, last, 0, reach):
+            continue
+        for choice in range(CHOICES if grid > 0 else 1):
+            x, y = grid_place(xy[row, 0], xy[row, 1], grid, shift, choice)
+            if _free(kept, layers[row], x, y, seams, first, last, choice + 1, reach):
+                if 2 * (count + 1 + last - first) > len(kept.slots):
+                    kept = _table(count, kept.xy, kept.layers, kept.home, reach)
+                count = _keep(kept, count, layers[row], x, y, seams, first, last, choice + 1, reach)
+                rows[found], on_grid[found, 0], on_grid[found, 1] = row, x, y
+                found += 1
+                break
+    return rows[:found].copy(), on_grid[:found].copy()
+
+
+@compiled
+def _enter(kept: _Kept, layer: int, x: float, y: float, reach: float, photo: int, heads: Ints, members: Rows) -> None:
+    """Adds one to the head of each entry that a photo is near to, and writes the photo there once there is room."""
+    cell, edge, mask = 2 * reach, reach + _SLACK, len(kept.slots) - 1
+    for column in range(math.floor((x - edge) / cell), math.floor((x + edge) / cell) + 1):
+        for row in range(math.floor((y - edge) / cell), math.floor((y + edge) / cell) + 1):
+            slot = _first_slot(layer, column, row, mask)
+            entry = kept.slots[slot]
+            while entry >= 0:
+                near = abs(kept.xy[entry, 0] - x) <= reach and abs(kept.xy[entry, 1] - y) <= reach
+                # Cells that share slots are told apart, or an entry would be met once for each.
+                here = math.floor(kept.xy[entry, 0] / cell) == column and math.floor(kept.xy[entry, 1] / cell) == row
+                if near and here and kept.layers[entry] == layer:
+                    if len(members):
+                        members[heads[entry]] = photo
+                    heads[entry] += 1
+                slot = (slot + 1) & mask
+                entry = kept.slots[slot]
+
+
+@compiled
+def members_of(order: Rows, centres: Floats, zones: Rows, xy: Floats, layers: Rows, seams: Seams, reach: float) -> tuple[Ints, Rows]:
+    """The places at most ``reach`` from each centre, in the centre's zone.
+
+    Args:
+        order: (N,) what ``seams.places`` counts along.
+        centres: (K, 2) centres, metres.
+        zones: (K,) their zones.
+        xy: (M, 2) places in their own zones, metres.
+        layers: (M,) their zones.
+        seams: Views of places near a seam.
+        reach: Half the side of the square around a centre.
+
+    Returns:
+        (K + 1,) where the members of each centre start, and the rows of the members.
+    """
+    kept = _table(len(centres), centres, zones, np.ones(len(centres), np.bool_), reach)
+    starts = np.zeros(len(centres) + 1, np.int64)
+    members = np.empty(0, np.int32)
+    for filling in range(2):
+        heads = starts[1:] if filling == 0 else starts[:-1].copy()
+        for row in range(len(xy)):
+            _enter(kept, layers[row], xy[row, 0], xy[row, 1], reach, row, heads, members)
+        for view in range(len(seams.layers)):
+            photo = order[seams.places[view]]
+            _enter(kept, seams.layers[view], seams.seen[view, 0, 0], seams.seen[view, 0, 1], reach, photo, heads, members)
+        if filling == 0:
+            for centre in range(len(centres)):
+                starts[centre + 1] += starts[centre]
+            members = np.empty(starts[-1], np.int32)
+    return starts, members
+
+
+@compiled
+def _bar(values: Keys, most: int) -> np.uint64:
+    """The ``most``-th smallest value, by a sorted list of the smallest so far: numba would take seconds to compile its own sorting."""
+    smallest: Keys = np.full(most, np.uint64(0xFFFFFFFFFFFFFFFF))
+    for value in values:
+        place = most - 1
+        if value >= smallest[place]:
+            continue
+        while place > 0 and smallest[place - 1] > value:
+            smallest[place] = smallest[place - 1]
+            place -= 1
+        smallest[place] = value
+    bar: np.uint64 = smallest[most - 1]
+    return bar
+
+
+@compiled
+def draw(members: Rows, starts: Ints, own: Rows, keys: Keys, most: int, mixed: bool) -> tuple[Ints, Rows]:
+    """At most ``most`` members of each centre, its own photo always among them, in the order of the members.
+
+    Args:
+        members: Rows of the members.
+        starts: (K + 1,) where those of each centre start.
+        own: (K,) the row that each centre stands for.
+        keys: (M,) keys of the places, no two equal; those with the smallest are taken.
+        most: How many.
+        mixed: Mix the centre's own key into those of its members, so that centres that share photos draw apart.
+    """
+    ends = np.zeros(len(starts), np.int64)
+    drawn = np.empty(len(members), np.int32)
+    for centre in range(len(own)):
+        its = members[starts[centre] : starts[centre + 1]]
+        values = np.zeros(len(its), np.uint64)
+        salt = mix(keys[own[centre]]) if mixed else np.uint64(0)
+        for place in range(len(its)):
+            if its[place] != own[centre]:
+                values[place] = mix(keys[its[place]] ^ salt) if mixed else keys[its[place]]
+        bar = _bar(values, most) if len(its) > most else np.uint64(0xFFFFFFFFFFFFFFFF)
+        end = ends[centre]
+        for place in range(len(its)):
+            if values[place] <= bar:
+                drawn[end] = its[place]
+                end += 1
+        ends[centre + 1] = end
+    return ends, drawn[: ends[-1]].copy()
