@@ -133,7 +133,8 @@ class Peer:
         self.kind = kind
         self.log = folder / f"{kind}-{model}.log"
         self.out = folder / f"{kind}-{model}.npy"
-        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        # What skygraft settles for its own process is no user's default.
+        environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "THP_MEM_ALLOC_ENABLE")}
         self.process = subprocess.Popen(
             [str(python), str(script), kind, model, str(weights), str(config)],
             stdin=subprocess.PIPE,

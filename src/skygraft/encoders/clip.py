@@ -21,6 +21,7 @@ from skygraft.encoders.identity import EncoderIdentity
 from skygraft.encoders.library import FOLDER_PREFIX, open_clip
 from skygraft.encoders.pixels import DECODER, PixelReader
 from skygraft.encoders.reference import ModelReference, architecture_name, resolve
+from skygraft.encoders.tower import ImageTower, image_tower
 from skygraft.encoders.weights import build
 
 CARD_NAME = "skygraft.json"
@@ -82,6 +83,7 @@ class FrozenClip:
 
     Args:
         model: open_clip's model, in evaluation mode.
+        tower: The way of pictures through it.
         preprocess: open_clip's own transform of a picture to a (3, H, W) tensor.
         pixels: The shorter way from a photo's bytes to what the network takes.
         tokenizer: open_clip's own.
@@ -92,6 +94,7 @@ class FrozenClip:
     """
 
     model: Any  # open_clip brings no types
+    tower: ImageTower
     preprocess: Callable[[Image.Image], Tensor]
     pixels: PixelReader
     tokenizer: Tokenizer
@@ -127,12 +130,10 @@ class FrozenClip:
         """Raw embeddings (N, D) of photos that :attr:`pixels` has read, (N, H, W, 3) uint8."""
         return self.encode_prepared(self.normalised(pixels.to(self.device, non_blocking=True)))
 
-    @torch.inference_mode()
     def encode_prepared(self, batch: Tensor) -> NDArray[np.float32]:
         """Raw embeddings (N, D) of prepared pictures (N, 3, H, W)."""
-        batch = batch.to(self.device).contiguous(memory_format=torch.channels_last)
         with self._arithmetic():
-            raw: Tensor = self.model.encode_image(batch)
+            raw = self.tower(batch.to(self.device))
         return raw.float().cpu().numpy()
 
     def encode_images(self, photos: Iterable[bytes | Image.Image], *, batch_size: int = 128) -> NDArray[np.float32]:
@@ -179,17 +180,19 @@ def load_clip(reference: ModelReference, *, dtype: str = "float32", device: str 
     model.requires_grad_(False).to(place, memory_format=torch.channels_last)
     preprocessing = dict(model.visual.preprocess_cfg)
     transform = image_transform_v2(PreprocessCfg(**preprocessing), is_train=False)
+    tower = image_tower(model)
     identity = EncoderIdentity(
         architecture=architecture_name(reference, config),
         weights_sha256=resolved.sha256,
         preprocessing=json.loads(json.dumps({"decoder": DECODER, **preprocessing})),
-        library=f"open_clip {library.__version__}",
+        library=", ".join(filter(None, (f"open_clip {library.__version__}", tower.shortened))),
         dtype=dtype,
         dimension=int(config["embed_dim"]),
     )
     card = _read_card(reference)
     pixels = PixelReader(preprocessing, transform)
-    return FrozenClip(model, transform, pixels, Tokenizer(reference.model, hub=reference.names_hub), identity, place, config, card)
+    tokenizer = Tokenizer(reference.model, hub=reference.names_hub)
+    return FrozenClip(model, tower, transform, pixels, tokenizer, identity, place, config, card)
 
 
 def load_folder(folder: Path | str, *, device: str = "cpu") -> FrozenClip:

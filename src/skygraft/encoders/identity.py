@@ -21,7 +21,7 @@ class EncoderIdentity:
         architecture: The model's name and a digest of its configuration.
         weights_sha256: Of the weights' file, or ``random:seed``.
         preprocessing: How bytes become the network's input: decoding, size, interpolation, mean and deviation.
-        library: Name and version of the library that ran it.
+        library: Name and version of the library that ran it, and what was left out of its network.
         dtype: The arithmetic.
         dimension: Length of an embedding.
     """
