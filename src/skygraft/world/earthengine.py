@@ -44,7 +44,6 @@ class EarthEngineService:
         project: The one project that may ask.
         certificate: Public key (PEM) of the service account that is known; none: only the refresh token is.
         refresh_token: Of the user that is known.
-        audience: Whom assertions must be meant for: the address of the token's endpoint.
         token_seconds: How long a token is good.
     """
 
@@ -52,7 +51,6 @@ class EarthEngineService:
     project: str
     certificate: str | None = None
     refresh_token: str | None = None
-    audience: str = _AUDIENCE
     token_seconds: int = 3600
     _tokens: dict[str, float] = field(default_factory=dict, repr=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -106,7 +104,7 @@ class EarthEngineService:
         import google.auth.jwt
 
         try:
-            google.auth.jwt.decode(asked.get("assertion", ""), certs=self.certificate, audience=self.audience)
+            google.auth.jwt.decode(asked.get("assertion", ""), certs=self.certificate, audience=_AUDIENCE)
         except (ValueError, google.auth.exceptions.GoogleAuthError):
             return False
         return True

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import httplib2
 
@@ -31,11 +30,11 @@ class Transport:
 
     Args:
         client: Makes the requests.
-        url: Address of the service; other hosts give tokens.
+        url: Address of the service; whatever else is asked gives tokens.
     """
 
     def __init__(self, client: HttpClient, url: str) -> None:
-        self._client, self._host = client, urlsplit(url).netloc
+        self._client, self._own = client, (f"{url}/v", f"{url}/$discovery")
         self._lock = threading.Lock()
         self.restricted = False
 
@@ -59,7 +58,7 @@ class Transport:
             raise ValueError(f"{method} is not asked of Earth Engine")
         passed = {name.title(): value for name, value in (headers or {}).items() if name.lower() not in _NOT_PASSED}
         data = body.encode() if isinstance(body, str) else body
-        read = self._read if urlsplit(uri).netloc == self._host else _token_problem
+        read = self._read if uri.startswith(self._own) else _token_problem
         answer = self._client.get(Request(uri, headers=passed, body=(data or b"") if method == "POST" else None, read_error=read))
         self._notice(answer.headers)
         fields = {name.lower(): value for name, value in answer.headers.items() if name.lower() != _STATUS_HEADER}
