@@ -25,7 +25,9 @@ from skygraft.world.signatures import denied
 from skygraft.world.static import azure_error, content_type
 from skygraft.world.wire import Flaw, Request, Response
 
-KINDS = frozenset({"status", "html", "truncate", "wrong_length", "reset", "drip", "delay", "expire", "repeat", "shift"})
+KINDS = frozenset(
+    {"status", "html", "truncate", "wrong_length", "reset", "drip", "delay", "expire", "repeat", "shift", "overload", "no_tile"}
+)
 _PAGE = b"<!DOCTYPE html><html><head><title>Service unavailable</title></head><body><h1>We will be back soon</h1></body></html>"
 
 
@@ -39,7 +41,8 @@ class Rule:
             `truncate` (the true length, half the body), `wrong_length` (a length that is too short), `reset`, `drip`
             (slow), `delay`, `expire` (403 as for an expired signature), `repeat` (a catalogue's next link leads back
             to the same page: once it duplicates, always it loops; a page of Flickr's is the one before it), `shift` (a search of Flickr's
-            tells another total, by `bytes` or 7 more).
+            tells another total, by `bytes` or 7 more), `overload` (Bing when it is busy: 200, nothing found or no picture, and
+            `X-MS-BM-WS-INFO: 1`), `no_tile` (Bing's placeholder for a picture that there is not).
         method: the only method it harms, or None for all.
         times: how many requests it harms, or None for all.
         after: how many it lets pass first.
@@ -158,6 +161,12 @@ def spoil(rule: Rule, request: Request, response: Response) -> Response:
         return _repeat(request, response)
     if rule.kind == "shift":
         return _shift(rule, response)
+    if rule.kind == "overload":
+        return _overload(response)
+    if rule.kind == "no_tile":
+        from skygraft.world.aerial.placeholder import NO_TILE, placeholder
+
+        return Response(200, {"Content-Type": "image/png", **NO_TILE, **rule.headers}, placeholder())
     flaw = {
         "truncate": Flaw(stop=half if rule.bytes is None else rule.bytes),
         "wrong_length": Flaw(declared=half if rule.bytes is None else rule.bytes),
@@ -204,3 +213,12 @@ def _shift(rule: Rule, response: Response) -> Response:
     page = json.loads(response.body)
     page["photos"]["total"] = str(int(page["photos"]["total"]) + (7 if rule.bytes is None else rule.bytes))
     return replace(response, body=json.dumps(page, ensure_ascii=False).encode())
+
+
+def _overload(response: Response) -> Response:
+    """An answer of Bing's with nothing in it."""
+    headers = {**response.headers, "X-MS-BM-WS-INFO": "1"}
+    if not isinstance(response.body, bytes) or b'"resourceSets"' not in response.body:
+        return Response(200, headers, b"")
+    document = json.loads(response.body) | {"resourceSets": []}
+    return Response(200, headers, json.dumps(document).encode())

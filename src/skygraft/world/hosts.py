@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skygraft.world.access import AccessLog, LoggedRequest
+from skygraft.world.aerial.hosts import AerialHosts
 from skygraft.world.asgi import Application, ask
 from skygraft.world.faults import Faults, instead, page_before, spoil
 from skygraft.world.items import read_documents
@@ -63,6 +64,7 @@ class World:
         self._folder = folder
         self._flickr: Flickr | None = None
         self._open_photos = OpenPhotos(folder, token_seconds)
+        self._aerial = AerialHosts(folder)
         self._applications: dict[str, Application] = {}
         documents = read_documents(folder / "stac" / PLANETARY.name / "collections.ndjson")
         account, container = "msft:storage_account", "msft:container"
@@ -97,11 +99,12 @@ class World:
             return self._photos(request)
         if (serve := self._open_photos.of(request.host)) is not None:
             return serve(request)
-        if not self._static.knows(request.host):
+        aerial = self._aerial.of(request.host)
+        if aerial is None and not self._static.knows(request.host):
             return _unknown(request.host)
         if request.host.endswith(BLOB_DOMAIN) and (refusal := self._signer.refusal(request)) is not None:
             return refusal
-        return self._static.serve(request)
+        return self._static.serve(request) if aerial is None else aerial(request)
 
     def _photos(self, request: Request) -> Response:
         if self._flickr is None:
@@ -120,7 +123,8 @@ class World:
             logging.getLogger("stac_fastapi.types.config").setLevel(logging.ERROR)
             from skygraft.world.stac import build_catalogue
 
-            self._applications[catalogue.name] = build_catalogue(folder, title=catalogue.title, matched=catalogue.matched)
+            more = self._aerial.catalogue() if catalogue is PLANETARY else (None, [])
+            self._applications[catalogue.name] = build_catalogue(folder, title=catalogue.title, matched=catalogue.matched, more=more)
         return await ask(self._applications[catalogue.name], request, catalogue.root)
 
 

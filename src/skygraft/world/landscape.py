@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -109,6 +110,10 @@ class Landscape:
         self._tree = cKDTree(self._seeds)
         self._kinds = np.array([c.cover for c in self.cells])
         self._warp = [SmoothField(seed, f"warp{k}", 40.0, sigma) for k, sigma in enumerate((4.0, 4.0, 0.9, 0.9))]
+        # Fields of one lattice interpolate as their sum does: two look-ups instead of four, alike to a rounding.
+        self._push = [copy(self._warp[0]), copy(self._warp[1])]
+        for push, coarse, fine in zip(self._push, self._warp[:2], self._warp[2:], strict=True):
+            push.nodes = 75.0 * coarse.nodes + 14.0 * fine.nodes
         self.highways = CurveSet([road for road in map(self._on_land, self.highways.curves) if road])
         self.plots = lru_cache(maxsize=400)(self._lay_out)
         self.block = lru_cache(maxsize=600)(self.draw)
@@ -150,6 +155,22 @@ class Landscape:
         wx, wy = self._warped(xy[:, 0], xy[:, 1])
         _, index = self._tree.query(np.stack([wx, wy], axis=1))
         return np.asarray(index, dtype=np.int64)
+
+    def cells_under(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the cell's index at each pixel of a small window whose UTM places are x and y, both (rows, columns)."""
+        wx, wy = x + self._push[0].at(x, y), y + self._push[1].at(x, y)
+        middle = np.array([(wx.min() + wx.max()) / 2, (wy.min() + wy.max()) / 2])
+        radius = float(np.hypot(wx.max() - middle[0], wy.max() - middle[1]))
+        # A seed farther from the middle than the nearest one by twice the radius is nowhere the nearest.
+        nearest, _ = self._tree.query(middle)
+        near = self._tree.query_ball_point(middle, nearest + 2 * radius + 1e-6, return_sorted=True)
+        result = np.full(x.shape, near[0], dtype=np.int64)
+        best = (wx - self._seeds[near[0], 0]) ** 2 + (wy - self._seeds[near[0], 1]) ** 2
+        for number in near[1:]:
+            reach = (wx - self._seeds[number, 0]) ** 2 + (wy - self._seeds[number, 1]) ** 2
+            result[reach < best] = number
+            best = np.minimum(best, reach)
+        return result
 
     def covers_at(self, xy: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return class indices at UTM places (n, 2); highways lie over rivers, rivers over all else."""

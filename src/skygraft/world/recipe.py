@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from skygraft.core.errors import ConfigError
 
@@ -14,6 +16,8 @@ GSD = 10.0
 """Ground sample distance of the drawn Sentinel-2 pixels, metres."""
 STRETCH_DN = 3000
 """Digital number (reflectance x 10000) that stands for 255 in an 8-bit chip."""
+SURVEY_YEAR = 2018
+"""Year of the survey, of its photos and of the satellite's scenes."""
 CENTRE_EN_KM = (4352, 2843)
 """LAEA node (easting, northing in km) at the middle of the surveyed region: near 10.4 E, 48.7 N."""
 
@@ -66,6 +70,12 @@ class Recipe:
                 raise ConfigError(f"world recipe: {name} must lie between 0 and 0.5")
         if not 48 <= self.photo_widths[0] <= self.photo_widths[1] <= 160:
             raise ConfigError("world recipe: photo_widths must rise between 48 and 160 pixels")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Read back what :meth:`as_dict` gave."""
+        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        return cls(**plain)
 
     @property
     def teacher_seed(self) -> int:

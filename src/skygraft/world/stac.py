@@ -151,16 +151,19 @@ def _next_link(request: Request, token: str, body: Document | None) -> Document:
     return {**link, "method": "POST", "href": str(request.url), "body": {**body, "token": token}}
 
 
-def build_catalogue(folder: Path, *, title: str, matched: bool) -> Application:
+def build_catalogue(
+    folder: Path, *, title: str, matched: bool, more: tuple[Document | None, Sequence[Document]] = (None, ())
+) -> Application:
     """The ASGI application of a catalogue.
 
     Args:
         folder: holds `collections.ndjson` and `items.ndjson`.
         title: of the landing page.
         matched: whether pages say how many items there are in all.
+        more: a collection that is in no file, and its items.
     """
-    collections = {one["id"]: one for one in read_documents(folder / "collections.ndjson")}
-    store = ItemStore(read_documents(folder / "items.ndjson"))
+    collections = {one["id"]: one for one in [*read_documents(folder / "collections.ndjson"), *filter(None, more[:1])]}
+    store = ItemStore([*read_documents(folder / "items.ndjson"), *more[1]])
     extensions = [QueryExtension(), SortExtension(conformance_classes=_SORT), TokenPaginationExtension()]
     settings = ApiSettings(
         stac_fastapi_title=title,

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 
 HEAD_LIMIT = 64 * 1024
 BODY_LIMIT = 64 * 1024 * 1024
@@ -59,6 +60,17 @@ class FileSlice:
                 yield block
 
 
+class Slice(Protocol):
+    """Some bytes that are read or made when they are sent."""
+
+    @property
+    def length(self) -> int:
+        """How many."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes, in parts."""
+
+
 @dataclass(frozen=True)
 class Flaw:
     """What goes wrong while an answer is sent.
@@ -80,17 +92,17 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: the body is bytes or a part of a file; `flaw` says how it fails to arrive."""
+    """An answer: the body is bytes, or a part of something larger; `flaw` says how it fails to arrive."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | FileSlice = b""
+    body: bytes | Slice = b""
     flaw: Flaw | None = None
 
     @property
     def length(self) -> int:
         """Bytes of the body."""
-        return self.body.length if isinstance(self.body, FileSlice) else len(self.body)
+        return len(self.body) if isinstance(self.body, bytes) else self.body.length
 
     def sent_length(self, method: str) -> int:
         """Bytes of the body that will leave for a request of this method."""
