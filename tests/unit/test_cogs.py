@@ -189,13 +189,7 @@ def test_a_cut_file_and_a_broken_block_are_corrupt(tmp_path: Path, pool: ThreadP
         assert caught.value.reason is Reason.CORRUPT_SCENE
 
 
-def test_several_samples_a_pixel_and_missing_files(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
-    path = tmp_path / "rgb.tif"
-    grid = {"height": 64, "width": 64, "count": 3, "dtype": "uint8", "crs": "EPSG:32631", "transform": from_origin(5e5, 5e6, 10, 10)}
-    with rasterio.open(path, "w", driver="GTiff", **grid) as dataset:
-        dataset.write(np.zeros((3, 64, 64), np.uint8))
-    with pytest.raises(PermanentItemError, match="3 samples"):
-        Cog(FileSource(path), pool).read([Window(0, 0, 1, 1)])
+def test_a_missing_file_is_called_so(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
     with pytest.raises(PermanentItemError) as caught:
         Cog(FileSource(tmp_path / "absent.tif"), pool).read([Window(0, 0, 1, 1)])
     assert caught.value.reason is Reason.NOT_FOUND

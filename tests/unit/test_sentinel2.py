@@ -14,7 +14,7 @@ TILE = Tile("t", 32631, 601_000.0, 5_000_020.0, 10.0, 100)
 
 def layout(pixel_m: float, west: float = 600_000.0, north: float = 5_001_000.0, size: int = 300) -> Layout:
     nothing = np.zeros(1, np.int64)
-    return Layout(size, size, size, size, True, np.dtype("u2"), 1, 1, nothing, nothing, pixel_m, west, north)
+    return Layout(size, size, size, size, True, np.dtype("u2"), 1, 1, nothing, nothing, pixel_m, pixel_m, west, north)
 
 
 @pytest.mark.parametrize(

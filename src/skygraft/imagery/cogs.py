@@ -146,7 +146,7 @@ class Cog:
 
     def _assemble(self, window: Window, listed: Iterable[int], blocks: Mapping[int, NDArray[np.generic]]) -> NDArray[np.generic]:
         layout = self.layout
-        pixels = np.zeros((window.height, window.width), layout.dtype.newbyteorder("="))
+        pixels = np.zeros(layout.shape_of(window.height, window.width), layout.dtype.newbyteorder("="))
         for block in listed:
             top, left = (edge * size for edge, size in zip(divmod(block, layout.blocks_across), _size(layout), strict=True))
             data = blocks[block]
@@ -176,7 +176,7 @@ def read_together(reads: Sequence[tuple[Cog, Sequence[Window]]], pool: Executor)
         pool: Runs requests and unpacking.
 
     Returns:
-        For each file, rows and columns of each of its windows.
+        For each file, rows and columns of each of its windows, and samples where a pixel has several.
 
     Raises:
         ItemError: A request failed or a block is broken.

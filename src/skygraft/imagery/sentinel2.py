@@ -201,10 +201,11 @@ def placement(tile: Tile, epsg: int, layout: Layout) -> Placement:
     west, _, _, north = tile.bounds
     centres = (np.arange(tile.size_px) + 0.5) * tile.gsd_m
     columns = np.floor((west + centres - layout.west) / layout.pixel_m).astype(np.intp)
-    rows = np.floor((layout.north - (north - centres)) / layout.pixel_m).astype(np.intp)
+    rows = np.floor((layout.north - (north - centres)) / layout.pixel_height_m).astype(np.intp)
     window = Window(int(rows[0]), int(columns[0]), int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1)
-    aligned = (west - layout.west) % layout.pixel_m == 0 and (layout.north - north) % layout.pixel_m == 0
-    return Placement(window, rows - rows[0], columns - columns[0], exact=bool(aligned and layout.pixel_m == tile.gsd_m))
+    aligned = (west - layout.west) % layout.pixel_m == 0 and (layout.north - north) % layout.pixel_height_m == 0
+    same = layout.pixel_m == layout.pixel_height_m == tile.gsd_m
+    return Placement(window, rows - rows[0], columns - columns[0], exact=bool(aligned and same))
 
 
 def _window_to_warp(tile: Tile, epsg: int, layout: Layout) -> Window:
@@ -214,8 +215,8 @@ def _window_to_warp(tile: Tile, epsg: int, layout: Layout) -> Window:
     x, y = transformer(f"EPSG:{tile.epsg}", f"EPSG:{epsg}").transform(x, y)
     left = max(0, int((x.min() - layout.west) // layout.pixel_m) - _MARGIN_PX)
     right = min(layout.width, int((x.max() - layout.west) // layout.pixel_m) + 1 + _MARGIN_PX)
-    top = max(0, int((layout.north - y.max()) // layout.pixel_m) - _MARGIN_PX)
-    bottom = min(layout.height, int((layout.north - y.min()) // layout.pixel_m) + 1 + _MARGIN_PX)
+    top = max(0, int((layout.north - y.max()) // layout.pixel_height_m) - _MARGIN_PX)
+    bottom = min(layout.height, int((layout.north - y.min()) // layout.pixel_height_m) + 1 + _MARGIN_PX)
     return Window(top, left, bottom - top, right - left)
 
 
@@ -223,12 +224,12 @@ def _warp(
     pixels: NDArray[np.generic], window: Window, layout: Layout, epsg: int, tile: Tile, resampling: Resampling
 ) -> NDArray[np.generic]:
     """A window of another zone on the tile's grid; 0 stays no data."""
-    west, north = layout.west + window.column * layout.pixel_m, layout.north - window.row * layout.pixel_m
+    west, north = layout.west + window.column * layout.pixel_m, layout.north - window.row * layout.pixel_height_m
     warped = np.zeros((tile.size_px, tile.size_px), pixels.dtype)
     rasterio.warp.reproject(
         pixels,
         warped,
-        src_transform=Affine(layout.pixel_m, 0.0, west, 0.0, -layout.pixel_m, north),
+        src_transform=Affine(layout.pixel_m, 0.0, west, 0.0, -layout.pixel_height_m, north),
         src_crs=f"EPSG:{epsg}",
         src_nodata=0,
         dst_transform=tile.transform,

@@ -27,12 +27,32 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS_PER_STRIP = 256, 257, 258,
 _STRIP_OFFSETS, _STRIP_COUNTS, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT = 273, 279, 317, 322, 323
 _TILE_OFFSETS, _TILE_COUNTS, _FORMAT, _PIXEL_SCALE, _TIEPOINT, _GEO_KEYS = 324, 325, 339, 33550, 33922, 34735
 _RASTER_TYPE, _PIXEL_IS_POINT = 1025, 2
+_PHOTOMETRIC, _PLANES, _EXTRA, _JPEG_TABLES, _SUBSAMPLING, _BLACK_AND_WHITE, _LERC = 262, 284, 338, 347, 530, 532, 50674
+_CODING = (_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PREDICTOR, _EXTRA, _FORMAT, _JPEG_TABLES, _SUBSAMPLING, _BLACK_AND_WHITE, _LERC)
+_SEPARATE = 2
 _KINDS = {1: "u", 2: "i", 3: "f"}
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A tag as it stands in a file.
+
+    Args:
+        tag: Its number.
+        kind: TIFF's number of its type.
+        count: Values.
+        values: Their bytes, in the file's order.
+    """
+
+    tag: int
+    kind: int
+    count: int
+    values: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Layout:
-    """The full-resolution picture of a file of one sample a pixel.
+    """The full-resolution picture of a file, whose samples of one pixel stand side by side.
 
     Args:
         width: Columns.
@@ -45,9 +65,13 @@ class Layout:
         predictor: TIFF's number of it.
         offsets: First byte of each block, row by row.
         counts: Bytes of each block; 0 where there is no data.
-        pixel_m: Size of a pixel, metres.
+        pixel_m: Width of a pixel, metres.
+        pixel_height_m: Height of a pixel, metres.
         west: West edge of the first pixel, metres.
         north: North edge of the first pixel, metres.
+        samples: Values of a pixel.
+        order: The file's byte order, ``<`` or ``>``.
+        coding: The tags that say how a block is packed.
     """
 
     width: int
@@ -61,19 +85,26 @@ class Layout:
     offsets: NDArray[np.int64] = field(repr=False)
     counts: NDArray[np.int64] = field(repr=False)
     pixel_m: float
+    pixel_height_m: float
     west: float
     north: float
+    samples: int = 1
+    order: str = "<"
+    coding: tuple[Entry, ...] = field(default=(), repr=False)
 
     @property
     def blocks_across(self) -> int:
         """Blocks in a row of blocks."""
         return -(-self.width // self.block_width)
 
-    def block_shape(self, block: int) -> tuple[int, int]:
-        """Rows and columns that a block's bytes hold."""
-        if self.tiled:
-            return self.block_height, self.block_width
-        return min(self.block_height, self.height - block * self.block_height), self.width
+    def block_shape(self, block: int) -> tuple[int, ...]:
+        """Rows and columns that a block's bytes hold, and samples where a pixel has several."""
+        rows = self.block_height if self.tiled else min(self.block_height, self.height - block * self.block_height)
+        return self.shape_of(rows, self.block_width)
+
+    def shape_of(self, rows: int, columns: int) -> tuple[int, ...]:
+        """The shape of so many rows and columns of pixels as an array."""
+        return (rows, columns) if self.samples == 1 else (rows, columns, self.samples)
 
 
 def read_layout(read: ReadRange) -> Layout:
@@ -83,7 +114,7 @@ def read_layout(read: ReadRange) -> Layout:
         read: Gives bytes of the file.
 
     Raises:
-        PermanentItemError: This is no TIFF file, or none of one sample a pixel in square metres; the text says what it is instead.
+        PermanentItemError: This is no TIFF file, or none that can be read so; the text says what it is instead.
     """
     head = read(0, _HEADER_BYTES)
 
@@ -125,13 +156,18 @@ class _Directory:
     def __contains__(self, tag: int) -> bool:
         return tag in self._entries
 
-    def array(self, tag: int) -> NDArray[np.generic]:
-        """All values of a tag; they may lie elsewhere in the file."""
+    def entry(self, tag: int) -> Entry:
+        """A tag with all its values; they may lie elsewhere in the file."""
         kind, count, raw = self._entries[tag]
         length = count * _SIZES[kind]
         if length > self._inline:
             raw = self._part(struct.unpack(self._pointer, raw)[0], length)
-        return np.frombuffer(raw[:length], self.order + _NUMPY[kind])
+        return Entry(tag, kind, count, raw[:length])
+
+    def array(self, tag: int) -> NDArray[np.generic]:
+        """All values of a tag."""
+        entry = self.entry(tag)
+        return np.frombuffer(entry.values, self.order + _NUMPY[entry.kind])
 
     def number(self, tag: int, default: int | None = None) -> int:
         """The first value of a tag."""
@@ -141,14 +177,12 @@ class _Directory:
 
 
 def _layout(tags: _Directory) -> Layout:
-    if tags.number(_SAMPLES, 1) != 1:
-        raise corrupt(f"it has {tags.number(_SAMPLES)} samples a pixel; one is expected of a band")
+    samples = tags.number(_SAMPLES, 1)
+    if samples > 1 and tags.number(_PLANES, 1) == _SEPARATE:
+        raise corrupt(f"its {samples} samples a pixel lie in planes of their own; expected is that they stand side by side")
     tiled = _TILE_WIDTH in tags
     width, height = tags.number(_WIDTH), tags.number(_HEIGHT)
-    kind = _KINDS[tags.number(_FORMAT, 1)]
     scale, tie = tags.array(_PIXEL_SCALE).astype(float), tags.array(_TIEPOINT).astype(float)
-    if not np.isclose(scale[0], scale[1]):
-        raise corrupt("its pixels are not square")
     # A file may give the places of its pixels' centres instead of their corners.
     corner = -0.5 if _centred(tags) else 0.0
     layout = Layout(
@@ -157,19 +191,32 @@ def _layout(tags: _Directory) -> Layout:
         block_width=tags.number(_TILE_WIDTH) if tiled else width,
         block_height=tags.number(_TILE_HEIGHT) if tiled else min(height, tags.number(_ROWS_PER_STRIP, height)),
         tiled=tiled,
-        dtype=np.dtype(f"{tags.order}{kind}{tags.number(_BITS, 1) // 8}"),
+        dtype=_dtype(tags, samples),
         compression=tags.number(_COMPRESSION, 1),
         predictor=tags.number(_PREDICTOR, 1),
         offsets=tags.array(_TILE_OFFSETS if tiled else _STRIP_OFFSETS).astype(np.int64),
         counts=tags.array(_TILE_COUNTS if tiled else _STRIP_COUNTS).astype(np.int64),
         pixel_m=float(scale[0]),
+        pixel_height_m=float(scale[1]),
         west=float(tie[3] + (corner - tie[0]) * scale[0]),
         north=float(tie[4] - (corner - tie[1]) * scale[1]),
+        samples=samples,
+        order=tags.order,
+        coding=tuple(tags.entry(tag) for tag in _CODING if tag in tags),
     )
     expected = layout.blocks_across * -(-height // layout.block_height)
     if len(layout.offsets) != expected or len(layout.counts) != expected:
         raise corrupt(f"it lists {len(layout.offsets)} blocks; {expected} are expected")
     return layout
+
+
+def _dtype(tags: _Directory, samples: int) -> np.dtype[np.generic]:
+    """The type of a sample; all samples of a pixel are of one."""
+    bits = tags.array(_BITS) if _BITS in tags else np.ones(1, np.uint16)
+    formats = tags.array(_FORMAT) if _FORMAT in tags else np.ones(1, np.uint16)
+    if len(set(bits.tolist())) > 1 or len(set(formats.tolist())) > 1 or len(bits) not in (1, samples) or int(bits[0]) % 8:
+        raise corrupt(f"its samples have {bits.tolist()} bits of formats {formats.tolist()}; whole bytes of one format are expected")
+    return np.dtype(f"{tags.order}{_KINDS[int(formats[0])]}{int(bits[0]) // 8}")
 
 
 def _centred(tags: _Directory) -> bool:

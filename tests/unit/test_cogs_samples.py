@@ -1,0 +1,97 @@
+"""Files of several samples a pixel against rasterio: codecs, windows, and the real NAIP files."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from skygraft.core.errors import PermanentItemError, Reason
+from skygraft.imagery.cogs import Cog, Window
+from skygraft.imagery.sources import FileSource
+
+NAIP = Path(os.environ.get("SKYGRAFT_MIRROR", Path(__file__).parents[3] / "shared" / "data")) / "naip"
+TILED = {"driver": "GTiff", "tiled": True, "blockxsize": 64, "blockysize": 128}
+CASES: dict[str, dict[str, Any]] = {
+    "cog-deflate": {"driver": "COG", "compress": "DEFLATE", "predictor": 2, "blocksize": 128, "interleave": "pixel"},
+    "cog-jpeg": {"driver": "COG", "compress": "JPEG", "blocksize": 128},
+    "cog-lzw": {"driver": "COG", "compress": "LZW", "predictor": 2, "blocksize": 128, "interleave": "pixel"},
+    "cog-webp": {"driver": "COG", "compress": "WEBP", "blocksize": 128},
+    "jpeg-ycbcr": TILED | {"compress": "JPEG", "photometric": "YCBCR", "interleave": "pixel"},
+    "jpeg-rgb": TILED | {"compress": "JPEG", "photometric": "RGB", "interleave": "pixel"},
+    "plain": TILED | {"interleave": "pixel"},
+    "strips": {"driver": "GTiff", "blockysize": 7, "interleave": "pixel"},
+    "big-endian": TILED | {"compress": "LZW", "interleave": "pixel", "ENDIANNESS": "BIG"},
+    "bigtiff": TILED | {"compress": "DEFLATE", "interleave": "pixel", "BIGTIFF": "YES"},
+}
+WINDOWS = [Window(0, 0, 300, 270), Window(299, 269, 1, 1), Window(100, 60, 150, 180), Window(127, 127, 2, 2)]
+
+
+def write(path: Path, count: int, dtype: str, **profile: Any) -> None:
+    """A smooth picture with noise: what JPEG is made for, and no two samples of a pixel alike."""
+    row, column = np.mgrid[0:300, 0:270]
+    noise = np.random.default_rng(0).integers(0, 12, (count, 300, 270))
+    array = np.stack([(row * (band + 1) + column * (4 - band)) % 230 for band in range(count)]) + noise
+    grid = {"height": 300, "width": 270, "count": count, "dtype": dtype, "crs": "EPSG:26911", "transform": from_origin(5e5, 5e6, 0.6, 0.6)}
+    with rasterio.open(path, "w", **grid, **profile) as dataset:
+        dataset.write(array.astype(dtype))
+
+
+def agree(path: Path, windows: list[Window]) -> None:
+    with ThreadPoolExecutor(2) as pool, rasterio.open(path) as dataset:
+        expected, cog = dataset.read(), Cog(FileSource(path), pool)
+        layout = cog.layout
+        assert (layout.west, layout.north) == (dataset.transform.c, dataset.transform.f)
+        assert (layout.pixel_m, layout.pixel_height_m) == (dataset.transform.a, -dataset.transform.e)
+        for window, pixels in zip(windows, cog.read(windows), strict=True):
+            part = expected[:, window.row : window.row + window.height, window.column : window.column + window.width]
+            assert pixels.dtype == part.dtype
+            assert np.array_equal(pixels.transpose(2, 0, 1), part)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+@pytest.mark.parametrize("case", CASES)
+def test_windows_equal_rasterios(case: str, count: int, tmp_path: Path) -> None:
+    if case == "jpeg-ycbcr" and count == 4:
+        pytest.skip("YCbCr has three samples")
+    write(tmp_path / "x.tif", count, "uint8", **CASES[case])
+    agree(tmp_path / "x.tif", WINDOWS)
+
+
+@pytest.mark.parametrize("case", ["cog-deflate", "cog-lzw", "big-endian", "strips"])
+def test_windows_of_two_byte_samples_equal_rasterios(case: str, tmp_path: Path) -> None:
+    write(tmp_path / "x.tif", 3, "uint16", **CASES[case])
+    agree(tmp_path / "x.tif", WINDOWS)
+
+
+@pytest.mark.skipif(not NAIP.exists(), reason="the mirror is not here")
+@pytest.mark.parametrize("path", sorted(NAIP.glob("*.tif")), ids=lambda path: path.stem)
+def test_real_naip_files_read_as_rasterio_reads_them(path: Path) -> None:
+    with rasterio.open(path) as dataset:
+        rows, columns = dataset.shape
+    agree(path, [Window(0, 0, rows, columns), Window(rows // 3, columns // 4, 40, 30), Window(rows - 1, 0, 1, columns)])
+
+
+def test_samples_in_planes_of_their_own_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "x.tif", 3, "uint8", driver="GTiff", interleave="band")
+    with ThreadPoolExecutor(1) as pool, pytest.raises(PermanentItemError, match="3 samples a pixel lie in planes") as caught:
+        Cog(FileSource(tmp_path / "x.tif"), pool).read([Window(0, 0, 1, 1)])
+    assert caught.value.reason is Reason.CORRUPT_SCENE
+
+
+def test_a_broken_jpeg_block_is_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    write(path, 3, "uint8", **CASES["jpeg-rgb"])
+    with ThreadPoolExecutor(1) as pool:
+        layout = Cog(FileSource(path), pool).layout
+        data = path.read_bytes()
+        at = int(layout.offsets[0])
+        path.write_bytes(data[:at] + bytes(60) + data[at + 60 :])
+        with pytest.raises(PermanentItemError, match="cannot be unpacked"):
+            Cog(FileSource(path), pool).read([Window(0, 0, 1, 1)])
