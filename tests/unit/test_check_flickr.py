@@ -51,4 +51,6 @@ def test_photos_and_calls_are_estimated(tmp_path: Path, capsys: pytest.CaptureFi
     count = int(said.split("ingest_flickr mine ")[1].split(" photos")[0])
     assert 450 < count < 600
     assert "5 calls of at most 250 photos, 1 a second" in said
+    assert "2,000,000 photos" in (said := said_of(tmp_path, capsys, expected=2_000_000))
+    assert "as many as the configuration expects" in said and "9,903 calls" in said
     assert "3,000 calls" in said_of(tmp_path, capsys, sampling="uniform", draws=3000)

@@ -33,7 +33,7 @@ OPERATION = {
     "Config": {"mirror", "net_jobs", "fetch_locally"},
     "World": {"workers", "faults", "access_log", "token_seconds"},
     "Encoder": {"shards_per_job", "batch_size", "device", "threads"},
-    "LucasPhotos": {"min_success_rate", "table_url", "harmonised_url", "table_2022_url", "photos_url", "network"},
+    "LucasPhotos": {"min_success_rate", "table_url", "harmonised_url", "table_2022_url", "photos_url", "network", "expected"},
     "Sentinel2": {"min_success_rate", "stac_url", "network"},
     "Run": {"accelerator"},
     "Benchmark": {"url", "network"},

@@ -20,6 +20,7 @@ class PhotoSource(Section):
     decode: bool = Field(True, description="decode JPEGs as they come; else cuts are seen, broken pixels and near copies are not")
     min_success_rate: float = operation(0.9, "a shard with a smaller share of good photos fails", ge=0, le=1)
     network: Network = operation(Network(), "limits towards the services of the source")
+    expected: int | None = operation(None, "photos that you expect, for 'skygraft check'; none: reckoned where that can be done", ge=1)
 
 
 class Area(Section):
