@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import unquote, urljoin, urlsplit
@@ -23,6 +23,7 @@ from skygraft.core.host_slots import HostSlots
 from skygraft.core.http_errors import Problem, problem_of_exception, problem_of_status, public_url
 from skygraft.core.http_lines import HttpLine, time_left
 from skygraft.core.http_types import HttpPolicy, Request, Response, Sink, Trace
+from skygraft.core.http_wire import Answer
 from skygraft.core.limits import Clock, HostLimits, Stopped, SystemClock
 
 _CHUNK = 1 << 16
@@ -198,7 +199,7 @@ class HttpClient:
         port = url.port or (443 if url.scheme == "https" else 80)
         public = asked.public and not self.policy.names((url.host or "").strip("[]"), port)
         timeout = (min(self.policy.connect_timeout_s, left), min(self.policy.read_timeout_s, left))
-        answer = line.ask(url, headers, timeout, public=public, body=asked.request.body)
+        answer = line.ask(url, headers, timeout, left, public=public, body=asked.request.body)
         try:
             if answer.status in _MOVED and answer.headers.get("Location"):
                 self._start_of(answer, asked.until)
@@ -209,11 +210,9 @@ class HttpClient:
                 return self._failed(answer, asked, sink)
             return self._receive(answer, asked, sink)
         finally:
-            # What was read to its end keeps its connection.
-            answer.close()
-            answer.release_conn()
+            line.settle(answer)
 
-    def _failed(self, answer: urllib3.BaseHTTPResponse, asked: _Asked, sink: Sink) -> Problem | None:
+    def _failed(self, answer: Answer, asked: _Asked, sink: Sink) -> Problem | None:
         """What a failure means; nothing where the request leaves that to the caller, who gets the start of the body."""
         body = self._start_of(answer, asked.until)
         if asked.request.read_error is None:
@@ -224,16 +223,16 @@ class HttpClient:
             sink.write(body)
         return problem
 
-    def _start_of(self, answer: urllib3.BaseHTTPResponse, until: float) -> bytes:
+    def _start_of(self, answer: Answer, until: float) -> bytes:
         """The start of an error's body; read to its end where it is short, so that the connection can be used again."""
         body = b""
-        for chunk in _chunks(answer):
+        for chunk in answer.chunks:
             body += chunk
             if len(body) >= _CHUNK or self.clock.monotonic() >= until:
                 break
         return body
 
-    def _receive(self, answer: urllib3.BaseHTTPResponse, asked: _Asked, sink: Sink) -> Problem | None:
+    def _receive(self, answer: Answer, asked: _Asked, sink: Sink) -> Problem | None:
         length = answer.headers.get("Content-Length", "")
         declared = int(length) if length.isdecimal() else None
         chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
@@ -245,26 +244,16 @@ class HttpClient:
         if refused is not None:
             return refused
         total = 0
-        for chunk in _chunks(answer):
+        for chunk in answer.chunks:
             total += len(chunk)
             if total > asked.max_bytes:
                 return _too_large(asked.max_bytes)
             sink.write(chunk)
             if self.clock.monotonic() >= asked.until:
                 return Problem(Reason.TIMEOUT, "the body was not whole within the deadline", answered=True)
-        received = answer.tell()
-        if declared is not None and received < declared:
-            return Problem(Reason.TRUNCATED, f"the body ended after {received} of {declared} bytes", answered=True)
+        if declared is not None and answer.received < declared:
+            return Problem(Reason.TRUNCATED, f"the body ended after {answer.received} of {declared} bytes", answered=True)
         return None
-
-
-def _chunks(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """The body as it arrives: a read that waits for a full buffer would sit out a slow drip past any deadline."""
-    while True:
-        chunk = raw.read1(_CHUNK, decode_content=True)
-        if not chunk:
-            return
-        yield chunk
 
 
 def _tell(gate: HostGate, turn: Turn, outcome: Problem | str | None, delay: float) -> None:

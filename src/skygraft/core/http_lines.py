@@ -25,6 +25,7 @@ from urllib3.util import connection as connecting
 from urllib3.util import create_urllib3_context, make_headers
 from urllib3.util.url import Url
 
+from skygraft.core.http_wire import Answer, Wire, exchange, request, told
 from skygraft.core.public_addresses import PrivateAddressError, is_public, may_be_public
 
 if TYPE_CHECKING:
@@ -138,17 +139,19 @@ class HttpLine:
     def __init__(self) -> None:
         self._pool: urllib3.HTTPConnectionPool | None = None
         self._leads: tuple[str | None, str | None, int | None, bool] | None = None
-        self._forwards = False
+        self._connection: urllib3.connection.HTTPConnection | None = None
+        self._forwards = self._tunnels = False
 
     def ask(
-        self, url: Url, headers: Mapping[str, str], timeout: tuple[float, float], *, public: bool, body: bytes | None = None
-    ) -> urllib3.BaseHTTPResponse:
-        """Sends a request and receives the answer's head.
+        self, url: Url, headers: Mapping[str, str], timeout: tuple[float, float], left: float, *, public: bool, body: bytes | None = None
+    ) -> Answer:
+        """Sends a request and receives the answer's head; once its body is read, :meth:`settle` is called.
 
         Args:
             url: Where.
             headers: Sent along.
             timeout: Seconds until a connection stands, and between two arrivals of bytes.
+            left: Seconds until the answer must be whole.
             public: Whether a host inside the own network is refused.
             body: Sent by POST; none: a GET.
 
@@ -156,28 +159,33 @@ class HttpLine:
             PrivateAddressError: The host is one.
             urllib3.exceptions.HTTPError: There is no answer.
         """
-        pool = self._connected(url, public)
-        target = url.url if self._forwards else url.request_uri
-        return pool.urlopen(
-            "GET" if body is None else "POST",
-            target,
-            body=body,
-            headers=headers,
-            timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
-        )
+        until = time.monotonic() + left
+        pool = self._pool_for(url, public)
+        for_proxy = pool.proxy_headers if self._forwards else {}
+        asked = request(url.url if self._forwards else url.request_uri, _named(url), {**for_proxy, **headers}, body)
+        if self._connection is None or not self._connection.is_connected:
+            self._hang_up()
+            self._connection = _opened(pool, timeout[0], tunnel=self._tunnels)
+        sock = self._connection.sock
+        assert sock is not None, "a connection that stands has a socket"
+        return exchange(sock, Wire(sock, timeout[1], until), asked)
+
+    def settle(self, answer: Answer) -> None:
+        """Keeps the connection where the answer has been read to its end and the server keeps it too."""
+        if not answer.reusable():
+            self._hang_up()
 
     def close(self) -> None:
-        """Hangs up."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = self._leads = None
+        """Hangs up, and forgets whom."""
+        self._hang_up()
+        self._pool = self._leads = None
 
-    def _connected(self, url: Url, public: bool) -> urllib3.HTTPConnectionPool:
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _pool_for(self, url: Url, public: bool) -> urllib3.HTTPConnectionPool:
         leads = (url.scheme, url.host, url.port, public)
         if self._pool is None or leads != self._leads:
             self.close()
@@ -187,9 +195,35 @@ class HttpLine:
                 raise PrivateAddressError(url.host or "")
             manager = _manager(proxy, _bundle() if url.scheme == "https" else None)
             manager.pool_classes_by_scheme = _POOLS[public and proxy is None]
-            self._forwards = proxy is not None and url.scheme == "http"
+            self._forwards, self._tunnels = (proxy is not None and (url.scheme == "https") is tunnel for tunnel in (False, True))
             self._pool, self._leads = manager.connection_from_host(url.host, url.port, url.scheme or "http"), leads
         return self._pool
+
+
+def _opened(pool: urllib3.HTTPConnectionPool, timeout: float, *, tunnel: bool) -> urllib3.connection.HTTPConnection:
+    """A connection that stands, made as urllib3 makes it: through a proxy, by TLS."""
+    connection = pool._new_conn()
+    assert isinstance(connection, urllib3.connection.HTTPConnection), "the pools make urllib3's own connections"
+    connection.timeout = timeout
+    try:
+        with told():
+            if tunnel:
+                pool._prepare_proxy(connection)
+            else:
+                connection.connect()
+    except urllib3.exceptions.HTTPError as error:
+        reached = connection.proxy is None or connection.has_connected_to_proxy
+        connection.close()
+        if not reached:
+            raise urllib3.exceptions.ProxyError("no connection to the proxy", error) from error
+        raise
+    return connection
+
+
+def _named(url: Url) -> str:
+    """The host as the Host header names it."""
+    standard = {"http": 80, "https": 443}.get(url.scheme or "http")
+    return f"{url.host}" if url.port in (None, standard) else f"{url.host}:{url.port}"
 
 
 def _manager(proxy: str | None, bundle: str | None) -> urllib3.PoolManager:

@@ -63,16 +63,24 @@ class ItemLog:
             os.close(self._file)
             self._file = None
 
-    def append(self, *batches: pa.RecordBatch) -> None:
+    def append(self, *batches: pa.RecordBatch) -> list[Record]:
         """Adds rows, a record for each batch; they hold once the call returns, whatever happens to this process.
+
+        Returns:
+            Where the records lie.
 
         Raises:
             SkygraftError: The disk is full or the like; the log is as it was before.
         """
         # No buffer between: what a full disk refused must not be written by a later call.
         descriptor = self._descriptor()
-        before = os.fstat(descriptor).st_size
-        rest = [memoryview(part) for batch in batches for part in self._framed(batch)]
+        before = end = os.fstat(descriptor).st_size
+        framed = [self._framed(batch) for batch in batches]
+        rest = [memoryview(part) for frame in framed for part in frame]
+        records = []
+        for _, payload in framed:
+            records.append(Record(end + _FRAME.size, payload.size))
+            end += _FRAME.size + payload.size
         with explained(self._path):
             try:
                 while rest:
@@ -80,6 +88,7 @@ class ItemLog:
             except OSError:
                 os.ftruncate(descriptor, before)
                 raise
+        return records
 
     def clear(self) -> None:
         """Forgets all rows: they stand elsewhere now."""

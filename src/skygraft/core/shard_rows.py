@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from skygraft.core.errors import CorruptDataError
 from skygraft.core.itemlog import ItemLog, Record
 from skygraft.core.tables import TableSpec, read_table, row_groups
 
 _AT_ONCE = 64
+# Batches of facts until they are laid out as one: each takes far more memory than its few texts.
+_BATCHES = 256
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A row at hand.
+@dataclass(frozen=True)
+class Found:
+    """The rows of some items.
 
     Args:
-        made_from: Digest of what it was made from.
-        status: What became of the item.
-        place: Its number: the twin's rows come first, then the log's.
+        places: Their numbers, -1 where there is none: the twin's rows come first, then the log's.
+        statuses: What became of the items; null where there is no row.
     """
 
-    made_from: str
-    status: str
-    place: int
+    places: NDArray[np.int64]
+    statuses: pa.StringArray
 
 
 class StoredRows:
-    """A shard's rows, as they were when this was made.
+    """A shard's rows. Of each is held what it takes to find it: about a hundred bytes.
 
     Args:
         spec: Their table.
@@ -47,38 +50,60 @@ class StoredRows:
         self._twin, self._log = twin, log
         self._columns = [spec.key, "made_from", "status"]
         self._schema = spec.schema().remove_metadata()
-        self.known: dict[str, Known] = {}
+        whole = pa.schema([self._schema.field(name) for name in self._columns])
+        self._facts, self._few_facts = whole.empty_table(), [pa.RecordBatch.from_pylist([], schema=whole)]
         # The number of the first row of each of the twin's row groups, and then of each of the log's records.
-        self._starts: list[int] = []
+        self._starts, self._offsets, self._lengths = array("q"), array("q"), array("q")
         self._rows = self._groups = 0
-        self._records: list[Record] = []
         self._find_in_twin(spec)
         for record, batch in log.records():
-            self._starts.append(self._rows)
-            self._records.append(record)
-            self._find(batch)
+            self.added([record], batch)
 
-    def parts(self, keys: Sequence[str]) -> Iterator[pa.Table]:
-        """The rows of some keys, in their order, cut where a table of them all has its row groups.
+    def added(self, records: Sequence[Record], batch: pa.RecordBatch) -> None:
+        """Takes notice of rows that were added to the log: as one record, or as one each."""
+        each = batch.num_rows // len(records) if records else 0
+        for number, record in enumerate(records):
+            self._starts.append(self._rows + number * each)
+            self._offsets.append(record.offset)
+            self._lengths.append(record.length)
+        self._rows += batch.num_rows
+        self._few_facts.append(batch.select(self._columns))
+        if len(self._few_facts) > _BATCHES:
+            self._lay_out()
+
+    def find(self, keys: pa.StringArray, made_from: pa.StringArray) -> Found:
+        """The rows of items: for each key the last one that was added, if it is made from what is asked for."""
+        self._lay_out()
+        key, source, status = (self._one(name) for name in self._columns)
+        # The first of equal keys is found: what came last must stand first.
+        backward = pc.index_in(keys, value_set=key.take(pa.array(np.arange(self._rows - 1, -1, -1))))
+        forward = pc.subtract(pa.scalar(self._rows - 1, pa.int64()), backward.cast(pa.int64()))
+        fits = pc.equal(source.take(forward), made_from)
+        places = pc.if_else(pc.fill_null(fits, False), forward, pa.scalar(None, pa.int64()))
+        return Found(pc.fill_null(places, -1).to_numpy(zero_copy_only=False), status.take(places))
+
+    def parts(self, places: NDArray[np.int64]) -> Iterator[pa.Table]:
+        """The rows at some places, in that order, cut where a table of them all has its row groups.
 
         Raises:
             CorruptDataError: The twin is damaged.
         """
-        return row_groups(self._few(keys))
+        return row_groups(self._few(places))
 
-    def _few(self, keys: Sequence[str]) -> Iterator[pa.Table]:
-        places = np.array([self.known[key].place for key in keys], np.int64)
-        sources = np.searchsorted(self._starts, places, side="right") - 1
+    def _few(self, places: NDArray[np.int64]) -> Iterator[pa.Table]:
+        starts = np.array(self._starts, np.int64)
+        sources = np.searchsorted(starts, places, side="right") - 1
+        rows = places - starts[sources]
         reader = _Reader(self, forward=bool((np.diff(sources[sources < self._groups]) >= 0).all()))
-        for start in range(0, len(keys), _AT_ONCE):
+        for start in range(0, len(places), _AT_ONCE):
             few = slice(start, start + _AT_ONCE)
-            pairs = zip(places[few].tolist(), sources[few].tolist(), strict=True)
-            batches = [batch for place, source in pairs for batch in reader.row(source, place - self._starts[source])]
-            yield pa.Table.from_batches(batches, self._schema)
+            pairs = zip(sources[few].tolist(), rows[few].tolist(), strict=True)
+            yield pa.Table.from_batches([batch for source, row in pairs for batch in reader.row(source, row)], self._schema)
 
     def logged(self, source: int) -> pa.RecordBatch:
         """A record of the log."""
-        return self._log.read(self._records[source - self._groups])
+        number = source - self._groups
+        return self._log.read(Record(self._offsets[number], self._lengths[number]))
 
     def group(self, source: int) -> pa.Table:
         """A row group of the twin."""
@@ -104,14 +129,17 @@ class StoredRows:
         facts = pq.read_metadata(self._twin)
         self._groups = facts.num_row_groups
         counts = [facts.row_group(group).num_rows for group in range(self._groups)]
-        self._starts += [0, *np.cumsum(counts).tolist()][: self._groups]
-        self._find(table)
+        self._starts.extend([0, *np.cumsum(counts).tolist()][: self._groups])
+        self._facts = table.replace_schema_metadata(None).cast(self._facts.schema)
+        self._rows = table.num_rows
 
-    def _find(self, table: pa.Table | pa.RecordBatch) -> None:
-        columns = (table.column(name).to_pylist() for name in self._columns)
-        for place, (key, made_from, status) in enumerate(zip(*columns, strict=True), self._rows):
-            self.known[key] = Known(made_from, status, place)
-        self._rows += table.num_rows
+    def _lay_out(self) -> None:
+        self._facts = pa.concat_tables([self._facts, pa.Table.from_batches(self._few_facts)]).combine_chunks()
+        del self._few_facts[1:]
+
+    def _one(self, name: str) -> pa.StringArray:
+        column = self._facts.column(name).combine_chunks()
+        return pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
 
 
 class _Reader:

@@ -10,36 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from skygraft.core.errors import CorruptDataError, Reason, SuccessRateError
 from skygraft.core.files import lock, publish, sweep_temporaries
 from skygraft.core.itemlog import ItemLog
-from skygraft.core.shard_rows import Known, StoredRows
+from skygraft.core.items import Item, ItemColumns, Payload, names, taken
+from skygraft.core.shard_rows import StoredRows
 from skygraft.core.tables import TableSpec, write_parts
-
-Payload = TypeVar("Payload")
-
-
-@dataclass(frozen=True)
-class Item(Generic[Payload]):
-    """One thing a shard has to make a row of.
-
-    Args:
-        key: Its name, unique in the shard.
-        made_from: Digest of everything the row will be made from.
-        payload: What the stage needs to make it.
-    """
-
-    key: str
-    made_from: str
-    payload: Payload
 
 
 @dataclass(frozen=True)
@@ -114,6 +99,7 @@ class ShardStore:
         self._apart = any(column.packed for column in spec.columns)
         self._made = 0
         self._opened = False
+        self._rows: StoredRows | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
@@ -130,28 +116,33 @@ class ShardStore:
 
     @contextlib.contextmanager
     def _marked(self) -> Iterator[None]:
-        self._opened = True
+        self._opened, self._rows = True, None
         try:
             yield
         finally:
             self._opened = False
+            self._rows = None
 
-    def pending(self, items: Sequence[Item[Payload]], *, retry_transient: bool = False) -> list[Item[Payload]]:
+    def pending(self, items: Sequence[Item[Payload]], *, retry_transient: bool = False) -> Sequence[Item[Payload]]:
         """The items that still need work.
 
         Args:
             items: Everything the shard is asked for.
             retry_transient: Whether rows that failed for a passing reason count as undone.
         """
-        undone = {reason.value for reason in Reason if reason.transient} if retry_transient else set()
-        finished = {(key, row.made_from) for key, row in self._stored().known.items() if row.status not in undone}
-        return [item for item in items if (item.key, item.made_from) not in finished]
+        found = self._stored().find(*names(items))
+        undone = [reason.value for reason in Reason if reason.transient] if retry_transient else []
+        finished = (found.places >= 0) & ~pc.is_in(found.statuses, value_set=pa.array(undone, pa.string())).to_numpy(zero_copy_only=False)
+        return taken(items, np.flatnonzero(~finished))
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Finishes items: one row each, missing columns are null. The rows survive whatever happens next."""
-        complete = [{name: row.get(name) for name in self._schema.names} for row in rows]
-        batch = pa.RecordBatch.from_pylist(complete, schema=self._schema)
-        self._log.append(*([batch.slice(row, 1) for row in range(len(rows))] if self._apart else [batch]))
+        if not rows:
+            return
+        batch = pa.RecordBatch.from_pylist(list(rows), schema=self._schema)
+        records = self._log.append(*([batch.slice(row, 1) for row in range(len(rows))] if self._apart else [batch]))
+        if self._rows is not None:
+            self._rows.added(records, batch)
         self._made += len(rows)
 
     def finish(self, items: Sequence[Item[Payload]], *, min_success_rate: float = 0.0) -> Summary:
@@ -162,29 +153,33 @@ class ShardStore:
                 by the next run. Nothing is published.
             CorruptDataError: An item has no row.
         """
-        stored = self._stored()
-        statuses = [self._row(stored, item).status for item in items]
-        summary = Summary(dict(Counter(statuses)), self._made, len(items) - self._made)
+        keys, made_from = names(items)
+        found = self._stored().find(keys, made_from)
+        if (found.places < 0).any():
+            lost = keys[int(np.argmin(found.places))]
+            raise CorruptDataError(f"Shard {self._name} of {self.target.parent} has no row for {lost}: run the stage again.")
+        counts = {entry["values"]: entry["counts"] for entry in found.statuses.value_counts().to_pylist()}
+        summary = Summary(counts, self._made, len(items) - self._made)
         if summary.success_rate < min_success_rate:
-            lasting = {reason.value for reason in Reason if not reason.transient}
-            self._compact(stored.parts([item.key for item, status in zip(items, statuses, strict=True) if status in lasting]))
+            lasting = pa.array([reason.value for reason in Reason if not reason.transient])
+            self._compact(found.places[pc.is_in(found.statuses, value_set=lasting).to_numpy(zero_copy_only=False)])
             raise SuccessRateError(
                 f"Shard {self._name} of {self.target.parent}: {summary}. The configuration demands {min_success_rate:.0%} good items. "
                 "Finished items are kept: mend the cause and run the same command again, or lower min_success_rate."
             )
-        self._compact(stored.parts([item.key for item in items]))
+        self._compact(found.places)
         publish(self._twin, self.target)
         return summary
 
-    def _compact(self, parts: Iterable[pa.Table]) -> None:
-        write_parts(self._spec, parts, self._twin, meta=self._meta)
+    def _compact(self, places: NDArray[np.int64]) -> None:
+        write_parts(self._spec, self._stored().parts(places), self._twin, meta=self._meta)
+        self._rows = None
         self._log.clear()
 
     def _stored(self) -> StoredRows:
-        return StoredRows(self._spec, self._twin, self._log)
+        if self._rows is None:
+            self._rows = StoredRows(self._spec, self._twin, self._log)
+        return self._rows
 
-    def _row(self, stored: StoredRows, item: Item[Payload]) -> Known:
-        row = stored.known.get(item.key)
-        if row is None or row.made_from != item.made_from:
-            raise CorruptDataError(f"Shard {self._name} of {self.target.parent} has no row for {item.key}: run the stage again.")
-        return row
+
+__all__ = ["Item", "ItemColumns", "ShardName", "ShardStore", "Summary", "log_schema", "shard_of"]
