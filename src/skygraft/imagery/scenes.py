@@ -9,7 +9,7 @@ and is a secret.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,16 +29,19 @@ TEN_METRES = ("B02", "B03", "B04", "B08")
 _BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 _COMMON = ("coastal", "blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "nir09", "swir16", "swir22")
 
+_SCHEMES = ("https", "http", "file", "")
+Fields = Callable[[Mapping[str, Any]], dict[str, Any]]
+
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A catalogue of Sentinel-2 Level-2A.
+    """A collection of a catalogue, such as Sentinel-2 Level-2A.
 
     Args:
         name: As the configuration calls it.
         url: Address of its API.
         collection: The collection's id.
-        assets: Key of each band and of the scene classification.
+        assets: Key of each file: Sentinel-2's bands and scene classification, NAIP's one image.
         signed: Whether its addresses need a signature of Planetary Computer.
     """
 
@@ -92,11 +95,25 @@ def scene_table(items: Iterable[Mapping[str, Any]], catalogue: Catalogue, bands:
     Returns:
         The table, and one message for each item that was left out because it is malformed.
     """
+    return table_of(items, catalogue.name, lambda item: _fields(item, catalogue, bands))
+
+
+def table_of(items: Iterable[Mapping[str, Any]], catalogue: str, fields: Fields) -> tuple[pa.Table, list[str]]:
+    """Items of any collection as rows of the scenes table, each id once, sorted by id.
+
+    Args:
+        items: Items as the catalogue gave them, parsed JSON.
+        catalogue: The name of the catalogue.
+        fields: An item's columns beside its id and catalogue; a KeyError, TypeError or ValueError says what is wrong with it.
+
+    Returns:
+        The table, and one message for each item that was left out because it is malformed.
+    """
     rows: dict[str, dict[str, Any]] = {}
     rejected: list[str] = []
     for item in items:
         try:
-            row = scene_row(item, catalogue, bands)
+            row = _row(item, catalogue, fields)
         except PermanentItemError as error:
             rejected.append(error.detail)
             continue
@@ -110,14 +127,18 @@ def scene_row(item: Mapping[str, Any], catalogue: Catalogue, bands: Sequence[str
     Raises:
         PermanentItemError: The item is malformed; the text names it and what is wrong.
     """
+    return _row(item, catalogue.name, lambda item: _fields(item, catalogue, bands))
+
+
+def _row(item: Mapping[str, Any], catalogue: str, fields: Fields) -> dict[str, Any]:
     name = str(item.get("id") or "without id")
     try:
         if not item.get("id"):
             raise ValueError("it has no id")
-        return {"scene_id": name, "catalogue": catalogue.name, **_fields(item, catalogue, bands)}
+        return {"scene_id": name, "catalogue": catalogue, **fields(item)}
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, shapely.errors.GEOSException) as error:
         what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        raise PermanentItemError(f"Item {name} of {catalogue.name} is malformed: {what}; left out.", Reason.CORRUPT_SCENE) from error
+        raise PermanentItemError(f"Item {name} of {catalogue} is malformed: {what}; left out.", Reason.CORRUPT_SCENE) from error
 
 
 def _fields(item: Mapping[str, Any], catalogue: Catalogue, bands: Sequence[str]) -> dict[str, Any]:
@@ -129,8 +150,8 @@ def _fields(item: Mapping[str, Any], catalogue: Catalogue, bands: Sequence[str])
         raise KeyError("s2:processing_baseline")
     cloud = properties.get("eo:cloud_cover")
     return {
-        "geometry": _outline(item["geometry"]),
-        "acquired_at": _time(properties),
+        "geometry": outline_of(item["geometry"]),
+        "acquired_at": time_of(properties),
         "crs": _crs([properties, *chosen.values()]),
         "mgrs_tile": _mgrs(properties),
         "cloud_cover": None if cloud is None else float(cloud),
@@ -142,15 +163,16 @@ def _fields(item: Mapping[str, Any], catalogue: Catalogue, bands: Sequence[str])
     }
 
 
-def bare_href(href: str) -> str:
+def bare_href(href: str, schemes: Collection[str] = _SCHEMES) -> str:
     """An address without query and fragment: what may be stored, and what is signed again before each read."""
     parts = urlsplit(href)
-    if parts.scheme not in ("http", "https", "file", ""):
-        raise ValueError(f"address of scheme {parts.scheme!r}; expected https")
+    if parts.scheme not in schemes:
+        raise ValueError(f"address of scheme {parts.scheme!r}; expected one of {', '.join(filter(None, schemes))}")
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _outline(geometry: Mapping[str, Any]) -> bytes:
+def outline_of(geometry: Mapping[str, Any]) -> bytes:
+    """A GeoJSON polygon as WKB; a ValueError where it is none."""
     shape = shapely.from_geojson(json.dumps(geometry))
     if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon") or shape.is_empty:
         raise ValueError("its geometry is no polygon")
@@ -158,7 +180,8 @@ def _outline(geometry: Mapping[str, Any]) -> bytes:
     return outline
 
 
-def _time(properties: Mapping[str, Any]) -> datetime:
+def time_of(properties: Mapping[str, Any]) -> datetime:
+    """When an item was acquired, UTC."""
     text = properties.get("datetime") or properties["start_datetime"]
     moment = datetime.fromisoformat(str(text))
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -28,7 +28,7 @@ from skygraft.stages.tile_sources import open_tiles
 _LOG = logging.getLogger(__name__)
 _TILE_COLUMNS = ["tile_id", "geometry", "crs", "x", "y", "gsd_m", "size_px", "target_date", "shard"]
 _ROWS_AT_ONCE = 256
-Items = list[Item[Any]]
+Items = Sequence[Item[Any]]
 
 
 def run(config: Config, *, imagery: str, shard: int | None = None) -> None:

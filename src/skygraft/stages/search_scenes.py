@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from skygraft.config.imagery import Catalogued
 from skygraft.config.model import Config, nearest
 from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ConfigError, EndpointError
@@ -20,9 +21,10 @@ from skygraft.core.progress import progress
 from skygraft.core.schemas import SCENES, TILES
 from skygraft.core.tables import read_table, write_table
 from skygraft.imagery.catalogue import Searched, Searcher, search_all
+from skygraft.imagery.catalogued import catalogue_of, files_of, scenes_of
 from skygraft.imagery.earthengine.listing import list_scenes
 from skygraft.imagery.queries import Query, questions
-from skygraft.imagery.scenes import CATALOGUES, check_bands, scene_table
+from skygraft.imagery.scenes import SCL
 from skygraft.stages import identities
 from skygraft.stages.earth_engine import open_earth_engine
 from skygraft.stages.layout import Layout
@@ -50,9 +52,9 @@ def run(config: Config, *, imagery: str) -> None:
     if imagery not in config.imagery:
         raise ConfigError(f"imagery: there is no {imagery!r}; {nearest(imagery, config.imagery)}")
     layout, section = Layout(config), config.imagery[imagery]
-    if not isinstance(section, Sentinel2):
+    if not isinstance(section, Catalogued):
         raise ConfigError(f"imagery.{imagery}: {section.source} has no catalogue to search; run fetch-tiles.")
-    check_bands(CATALOGUES[section.catalogue], section.bands)
+    catalogue_of(section)
     identity = identities.imagery_identity(config, imagery)
     identities.check(layout.imagery(imagery), identity)
     queries = questions(read_table(TILES, layout.tiles(section.plan), _TILE_COLUMNS), section)
@@ -62,13 +64,14 @@ def run(config: Config, *, imagery: str) -> None:
     _LOG.info("scenes=%s rows=%d searches=%d", layout.scenes(imagery), table.num_rows, len(queries))
 
 
-def _work_folder(config: Config, imagery: str, section: Sentinel2) -> Path:
+def _work_folder(config: Config, imagery: str, section: Catalogued) -> Path:
     """Where finished searches are kept; its name holds what else than the question changes an answer."""
-    own = {"world": identities.world_identity(config), "catalogue": section.catalogue, "bands": sorted(section.bands)}
+    bands = sorted(name for name in files_of(section) if name != SCL)
+    own = {"world": identities.world_identity(config), "catalogue": section.catalogue, "bands": bands}
     return Layout(config).work("search_scenes", imagery, digest(own))
 
 
-def _snapshot(config: Config, section: Sentinel2, queries: list[Query], folder: Path) -> pa.Table:
+def _snapshot(config: Config, section: Catalogued, queries: list[Query], folder: Path) -> pa.Table:
     """All scenes that answer the questions, each once, sorted by id."""
     journal = ItemLog(folder / "searches.log", _JOURNAL)
     with lock(folder / "searches.lock"), journal:
@@ -89,39 +92,38 @@ def _snapshot(config: Config, section: Sentinel2, queries: list[Query], folder: 
     return _each_once(pa.concat_tables(tables))
 
 
-def _search(config: Config, section: Sentinel2, queries: list[Query], journal: ItemLog) -> None:
+def _search(config: Config, section: Catalogued, queries: list[Query], journal: ItemLog) -> None:
     """Asks, and writes each answer down as it comes.
 
     Raises:
         EndpointError: Some searches failed; the others are kept.
     """
-    catalogue = CATALOGUES[section.catalogue]
     failures: list[Searched] = []
     with progress(len(queries), "searches") as advance, _answers(config, section, queries) as answers:
         for searched in answers:
             if searched.items is None:
                 failures.append(searched)
             else:
-                table, rejected = scene_table(searched.items, catalogue, section.bands)
+                table, rejected = scenes_of(section, searched.items)
                 journal.append(_packed(searched.query.key, table, rejected))
             advance(1)
     if failures:
         counts = Counter(failed.error.reason.value for failed in failures if failed.error is not None)
         said = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
         raise EndpointError(
-            f"{len(failures)} of {len(queries)} searches of {catalogue.name} failed ({said}); the first: {failures[0].error} "
+            f"{len(failures)} of {len(queries)} searches of {section.catalogue} failed ({said}); the first: {failures[0].error} "
             "The others are kept: run the same command again later, or choose another catalogue."
         )
 
 
 @contextlib.contextmanager
-def _answers(config: Config, section: Sentinel2, queries: list[Query]) -> Iterator[Iterator[Searched]]:
+def _answers(config: Config, section: Catalogued, queries: list[Query]) -> Iterator[Iterator[Searched]]:
     """What becomes of each question, as it comes."""
-    if section.catalogue == "earth_engine":
+    if isinstance(section, Sentinel2) and section.catalogue == "earth_engine":
         with open_earth_engine(config, section.engine) as session:
             yield list_scenes(session, queries, section.engine.network.concurrency)
     else:
-        searcher = Searcher(CATALOGUES[section.catalogue], section.network, url=section.stac_url, bands=(*section.bands, "SCL"))
+        searcher = Searcher(catalogue_of(section), section.network, url=section.stac_url, bands=files_of(section))
         yield search_all(searcher, queries, section.network)
 
 
