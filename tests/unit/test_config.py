@@ -48,7 +48,10 @@ EVERYTHING: dict[str, Any] = {
         "other": {"model": "local-dir:x", "outdoor": {"kind": "checkpoint", "weights": "resnet18.pth.tar", "classes": "IO.txt"}},
     },
     "photos": {"lucas": {}, "more": {}},
-    "plans": {"points": {"photos": ["lucas"]}, "others": {"photos": ["more"], "outdoor": {"encoder": "other"}}},
+    "plans": {
+        "points": {"photos": ["lucas"]},
+        "others": {"photos": ["more"], "outdoor": {"encoder": "other"}, "size_px": 448, "sampling": {}},
+    },
     "imagery": {"s2": {"plan": "points"}, "s2_wide": {"plan": "points", "months_either_side": 2}},
     "runs": {
         "one": {"imagery": "s2", "encoder": "clip", "objective": {"name": "pooled_infonce"}},
@@ -368,7 +371,7 @@ def others(value: Any) -> Iterator[Any]:
     """Values that may stand in another's place; the models say which of them are valid."""
     words = [
         "other", "clip", "two", "s2_wide", "points", "others", "more", "synthetic", "harmonised", "earth_search", "least_cloud",
-        "symmetric", "scratch", "unit_mean", "bf16-mixed", "bfloat16", "0" * 64, "igarss",
+        "symmetric", "scratch", "unit_mean", "bf16-mixed", "bfloat16", "0" * 64, "igarss", "random", "first", "median",
     ]  # fmt: skip
     if value == "scenes":
         # A list of sentences is read for its digest, so the other one must be there.
@@ -384,7 +387,7 @@ def others(value: Any) -> Iterator[Any]:
         yield from ([*value, last] for last in (7, "igarss", "synthetic", "P", "B08", "0" * 64, {"file": "EU_2015.csv", "years": [2015]}))
         yield from (list(value)[:-1], ["more"], ["lucas"])
     elif value is None:
-        yield from ("x", "0" * 64, 0.5, 1, 8, {"encoder": "clip"}, {})
+        yield from ("x", "0" * 64, 0.5, 1, 8, {"encoder": "clip"}, {}, {"window_px": 50})
     else:
         yield f"{value}x"
 

@@ -38,7 +38,7 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table's name, the version of its schema, its columns, the column that is unique in it, and what makes it."""
+    """A table's name, the version of its schema, its columns, the columns that are unique in it together, and what makes it."""
 
     name: str
     version: int

@@ -26,9 +26,15 @@ TRAIN, VAL, TEST, BUFFER = "train", "val", "test", "buffer"
 _UTM_MARGIN = 1.0005
 
 
-def minimum_distance(gsd_m: float, size_px: int) -> float:
-    """How far centres of different splits must lie apart, metres: below the tile's diagonal two tiles may overlap."""
-    return gsd_m * size_px * math.sqrt(2.0)
+def minimum_distance(gsd_m: float, size_px: int, between_m: float = 0.0) -> float:
+    """How far centres of different splits must lie apart, metres: below the tile's diagonal two tiles may overlap.
+
+    Args:
+        gsd_m: Metres a pixel.
+        size_px: Pixels a side.
+        between_m: Ground that lies between any two pixels of different splits at least, metres.
+    """
+    return gsd_m * size_px * math.sqrt(2.0) + between_m
 
 
 def block_splits(epsg: ArrayLike, x: ArrayLike, y: ArrayLike, *, block_m: float, val: float, test: float, seed: int) -> NDArray[np.str_]:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from skygraft.config.plans import Plan
 from skygraft.core.errors import ConfigError
-from skygraft.core.schemas import PAIRS, TILES
+from skygraft.core.schemas import PAIRS
 from skygraft.core.tables import conform
-from skygraft.geo.ordering import even_shards, fetch_order
-from skygraft.geo.splits import minimum_distance, spatial_split
-from skygraft.geo.tiles import outlines, snap_centres, tile_ids
-from skygraft.geo.utm import Floats, Ints, from_utm, to_utm, utm_epsg
+from skygraft.geo.tiles import snap_centres, tile_ids
+from skygraft.geo.utm import Floats, Ints, to_utm, utm_epsg
+from skygraft.ground.plan_tables import Tiles, tile_table
 
 
 @dataclass(frozen=True)
@@ -52,29 +51,6 @@ class _Places:
         return np.diff(np.append(self.starts, len(self.photo_ids)))
 
 
-@dataclass(frozen=True)
-class _Tiles:
-    """The tiles of a plan, one entry each, sorted by name.
-
-    Args:
-        names: Names.
-        epsg: UTM zones.
-        x: Centres, metres east.
-        y: Centres, metres north.
-        days: Target dates; NaT where no photo has one.
-        centres: The photo that each tile is centred on.
-        counts: Photos of each tile.
-    """
-
-    names: NDArray[np.object_]
-    epsg: Ints
-    x: Floats
-    y: Floats
-    days: NDArray[np.datetime64]
-    centres: NDArray[np.object_]
-    counts: Ints
-
-
 def plan_tiles(photos: pa.Table, plan: Plan, seed: int) -> tuple[pa.Table, pa.Table]:
     """The tiles and pairs of a plan.
 
@@ -93,7 +69,7 @@ def plan_tiles(photos: pa.Table, plan: Plan, seed: int) -> tuple[pa.Table, pa.Ta
         raise ConfigError(f"The photos tables of {', '.join(plan.photos)} have no rows: nothing to plan tiles for. Ingest some first.")
     places = _places(photos)
     tiles, tile_of_location = _tiles(places, plan)
-    table = _tile_table(tiles, plan, seed)
+    table = tile_table(tiles, plan, seed)
     return table, _pair_table(places, tile_of_location, table.column("tile_id").to_pylist())
 
 
@@ -118,7 +94,7 @@ def _places(photos: pa.Table) -> _Places:
     return _Places(ids, days, years, starts, epsg, x, y)
 
 
-def _tiles(places: _Places, plan: Plan) -> tuple[_Tiles, NDArray[np.object_]]:
+def _tiles(places: _Places, plan: Plan) -> tuple[Tiles, NDArray[np.object_]]:
     """The tiles, and the name of each location's tile: locations that share place and date share the tile."""
     starts = places.starts
     x, y = snap_centres(places.x[starts], places.y[starts], gsd_m=plan.gsd_m, size_px=plan.size_px, grid_m=plan.snap_m)
@@ -129,50 +105,8 @@ def _tiles(places: _Places, plan: Plan) -> tuple[_Tiles, NDArray[np.object_]]:
     names, first, inverse = np.unique(of_location, return_index=True, return_inverse=True)
     counts = np.bincount(inverse, weights=places.counts).astype(np.int64)
     centres = places.photo_ids[starts[first]]
-    tiles = _Tiles(names.astype(np.object_), places.epsg[first], x[first], y[first], days[first], centres, counts)
+    tiles = Tiles(names.astype(np.object_), places.epsg[first], x[first], y[first], days[first], centres, counts)
     return tiles, np.array(of_location, dtype=np.object_)
-
-
-def _ground(tiles: _Tiles, side_m: float) -> tuple[Floats, Floats, NDArray[np.object_]]:
-    """Longitude and latitude of the centres, and the outlines."""
-    lon, lat = np.empty(len(tiles.names)), np.empty(len(tiles.names))
-    outline = np.empty(len(tiles.names), dtype=np.object_)
-    for code in np.unique(tiles.epsg):
-        here = tiles.epsg == code
-        lon[here], lat[here] = from_utm(tiles.x[here], tiles.y[here], int(code))
-        outline[here] = outlines(int(code), tiles.x[here], tiles.y[here], side_m)
-    return lon, lat, outline
-
-
-def _tile_table(tiles: _Tiles, plan: Plan, seed: int) -> pa.Table:
-    """One row a tile, in the order of fetching."""
-    lon, lat, outline = _ground(tiles, plan.gsd_m * plan.size_px)
-    split = spatial_split(
-        *(tiles.epsg, tiles.x, tiles.y, lon, lat),
-        block_m=plan.split.block_km * 1000,
-        val=plan.split.val,
-        test=plan.split.test,
-        seed=seed,
-        distance_m=minimum_distance(plan.gsd_m, plan.size_px),
-    )
-    months = np.where(np.isnat(tiles.days), -1, tiles.days.astype("datetime64[M]").astype(np.int64))
-    order = fetch_order(tiles.epsg, tiles.x, tiles.y, months, tiles.names)
-    count = len(order)
-    columns = {
-        "tile_id": pa.array(tiles.names[order], pa.string()),
-        "geometry": pa.array(shapely.to_wkb(outline[order]), pa.binary()),
-        "crs": [f"EPSG:{code}" for code in tiles.epsg[order]],
-        "x": tiles.x[order],
-        "y": tiles.y[order],
-        "gsd_m": np.full(count, plan.gsd_m),
-        "size_px": np.full(count, plan.size_px, np.int32),
-        "n_photos": tiles.counts[order].astype(np.int32),
-        "centre_photo_id": pa.array(tiles.centres[order], pa.string()),
-        "target_date": pa.array(tiles.days[order], pa.date32()),
-        "split": pa.array(split[order].astype(object), pa.string()),
-        "shard": even_shards(count, plan.shards).astype(np.int32),
-    }
-    return conform(TILES, pa.table(columns), "tile plan")
 
 
 def _pair_table(places: _Places, tile_of_location: NDArray[np.object_], order: list[str]) -> pa.Table:

@@ -14,7 +14,8 @@ from skygraft.core.schemas import PAIRS, PHOTOS, TILES
 from skygraft.core.tables import read_table, write_table
 from skygraft.embeddings.scores import read_outdoor_scores
 from skygraft.geo.footprints import read_footprints
-from skygraft.ground import plan as planning
+from skygraft.ground import plan as location_plan
+from skygraft.ground import sampled_plan
 from skygraft.ground.benchmark_ground import keep_off
 from skygraft.ground.duplicates import copies, read_marks
 from skygraft.ground.forgotten import read_forgotten, without
@@ -46,6 +47,7 @@ def run(config: Config, *, plan: str) -> None:
         photos = pa.concat_tables([read_table(PHOTOS, layout.photos(name), _COLUMNS) for name in section.photos])
         photos, said_of_filter = _sifted(layout, plan, without(photos, read_forgotten(FORGOTTEN)))
         photos, said_of_copies = _without_copies(layout, plan, photos)
+        planning = location_plan if section.sampling is None else sampled_plan
         tiles, pairs, said_of_benchmarks = _kept_off(layout, plan, *planning.plan_tiles(photos, section, config.seed))
         identities.claim(layout.tiles(plan).parent, identity)
         meta = identities.meta(config, identity) | said_of_filter | said_of_copies | said_of_benchmarks
