@@ -47,9 +47,7 @@ def zone_of(epsg: int) -> int:
     Raises:
         ValueError: It is neither.
     """
-    for base in (# Earth Search's files lie in a bucket of S3.
-_SCHEMES = ("https", "http", "s3", "file", "")
-_NAD83, _WGS84):
+    for base in (_NAD83, _WGS84):
         if epsg - base in _ZONES:
             return _WGS84 + epsg - base
     raise ValueError(f"EPSG:{epsg} is no UTM zone of North America")
