@@ -35,12 +35,23 @@ class Band:
         number: Of the band in it, from 1.
         offset: Taken off its values, which end at 0: the harmonised collection's.
         scale: Its values by this, after that.
+        codes: Instead of that, what each code of its values stands for.
     """
 
     path: Path
     number: int = 1
     offset: int = 0
     scale: float = 1.0
+    codes: tuple[tuple[int, float], ...] = ()
+
+    def values(self, raw: NDArray[np.generic]) -> Values:
+        """What the file's numbers stand for."""
+        if not self.codes:
+            return np.maximum(raw.astype(np.float64) - self.offset, 0) * self.scale
+        found = np.zeros(raw.shape)
+        for code, value in self.codes:
+            found[raw == code] = value
+        return found
 
 
 @dataclass(frozen=True)
@@ -162,7 +173,7 @@ def _sampled(band: Band, mode: str, place: Place) -> tuple[Values, Mask]:
             raw = _interpolated(file, band.number, mode, place)
         else:
             raw = _nearest(file, band.number, place, same=same)
-    return np.maximum(raw.astype(np.float64) - band.offset, 0) * band.scale, np.not_equal(raw, 0)
+    return band.values(raw), np.not_equal(raw, 0)
 
 
 def _nearest(file: rasterio.DatasetReader, number: int, place: Place, *, same: bool) -> NDArray[np.generic]:

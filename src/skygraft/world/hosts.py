@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from skygraft.world.access import AccessLog, LoggedRequest
 from skygraft.world.aerial.hosts import AerialHosts
 from skygraft.world.asgi import Application, ask
+from skygraft.world.earthengine_account import HOSTS as EARTH_ENGINE
 from skygraft.world.faults import Faults, instead, page_before, spoil
 from skygraft.world.items import read_documents
 from skygraft.world.open_photos import OpenPhotos
@@ -21,6 +22,7 @@ from skygraft.world.static import StaticHosts
 from skygraft.world.wire import Request, Response
 
 if TYPE_CHECKING:
+    from skygraft.world.earthengine import EarthEngineService
     from skygraft.world.flickr import Flickr
 
 
@@ -55,14 +57,17 @@ class World:
         faults: what goes wrong.
         log: where requests are written, or None.
         token_seconds: how long a signature is good.
+        refresh_token: of the one user of the world's Earth Engine, or None.
     """
 
-    def __init__(self, folder: Path, faults: Faults, log: AccessLog | None, token_seconds: int) -> None:
+    def __init__(self, folder: Path, faults: Faults, log: AccessLog | None, token_seconds: int, refresh_token: str | None = None) -> None:
         self._static = StaticHosts(folder / "http")
         self._faults = faults
         self._log = log
         self._folder = folder
         self._flickr: Flickr | None = None
+        self._earth_engine: EarthEngineService | None = None
+        self._refresh_token = refresh_token
         self._open_photos = OpenPhotos(folder, token_seconds)
         self._aerial = AerialHosts(folder)
         self._applications: dict[str, Application] = {}
@@ -97,6 +102,8 @@ class World:
             return self._signer.serve(request)
         if request.host == FLICKR and (self._folder / TABLE).exists():
             return self._photos(request)
+        if request.host in EARTH_ENGINE:
+            return self._computed(request)
         if (serve := self._open_photos.of(request.host)) is not None:
             return serve(request)
         aerial = self._aerial.of(request.host)
@@ -112,6 +119,13 @@ class World:
 
             self._flickr = Flickr(self._folder)
         return self._flickr.serve(request)
+
+    def _computed(self, request: Request) -> Response:
+        if self._earth_engine is None:
+            from skygraft.world.earthengine_scenes import service_of
+
+            self._earth_engine = service_of(self._folder, self._refresh_token)
+        return self._earth_engine.answer(request)
 
     async def _search(self, catalogue: Catalogue, request: Request) -> Response:
         folder = self._folder / "stac" / catalogue.name

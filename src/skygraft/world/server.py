@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from skygraft.world.access import AccessLog
+from skygraft.world.earthengine_account import write_account
 from skygraft.world.faults import Faults, read_rules
 from skygraft.world.hosts import World
 from skygraft.world.proxy import Authority, start_proxy
@@ -27,6 +28,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="skygraft.world.server", description="Serve the embedded world on loopback.")
     parser.add_argument("folder", type=Path, help="the drawn world")
     parser.add_argument("--authority", type=Path, required=True, help="where to write the certificate that clients must trust")
+    parser.add_argument("--account", type=Path, help="where to write the credentials of Earth Engine's one user")
     parser.add_argument("--faults", type=Path, help="rules of what goes wrong")
     parser.add_argument("--access-log", type=Path, help="file to append requests to")
     parser.add_argument("--token-seconds", type=int, default=3600, help="how long a signature is good")
@@ -58,7 +60,8 @@ async def _parent_gone() -> None:
 async def _main(arguments: argparse.Namespace) -> None:
     rules = read_rules(arguments.faults) if arguments.faults else []
     log = AccessLog(arguments.access_log) if arguments.access_log else None
-    world = World(arguments.folder, Faults(rules), log, arguments.token_seconds)
+    account = None if arguments.account is None else write_account(arguments.account)
+    world = World(arguments.folder, Faults(rules), log, arguments.token_seconds, account)
     authority = Authority()
     authority.write(arguments.authority)
     server = await start_proxy(authority, world.answer)

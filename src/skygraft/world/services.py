@@ -23,6 +23,7 @@ from pathlib import Path
 
 from skygraft.core.errors import ConfigError, SkygraftError
 from skygraft.world.access import LoggedRequest, matching, read_access_log
+from skygraft.world.earthengine_account import PROJECT
 from skygraft.world.faults import read_rules
 
 _START_SECONDS = 30
@@ -60,13 +61,14 @@ class Services:
         return len(self.requests(host=host, pattern=pattern, method=method))
 
 
-def _environment(proxy: str, authority: Path) -> dict[str, str | None]:
+def _environment(proxy: str, authority: Path, account: Path) -> dict[str, str | None]:
     """The variables that route requests, httpx, urllib, curl and GDAL; None removes what would lead past the proxy."""
     certificates = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "AWS_CA_BUNDLE", "GDAL_CURL_CA_BUNDLE")
     routed: dict[str, str | None] = dict.fromkeys(certificates, str(authority))
     for name in ("HTTPS_PROXY", "HTTP_PROXY"):
         routed |= {name: proxy, name.lower(): proxy}
     routed |= {"NO_PROXY": _LOOPBACK, "no_proxy": _LOOPBACK}
+    routed |= {"GOOGLE_APPLICATION_CREDENTIALS": str(account), "EARTHENGINE_PROJECT": PROJECT}
     misleading = ("ALL_PROXY", "all_proxy", "SSL_CERT_DIR", "GDAL_HTTP_PROXY", "GDAL_HTTPS_PROXY", "PC_SDK_SAS_URL")
     return routed | dict.fromkeys(misleading, None)
 
@@ -140,15 +142,15 @@ def world_services(
     if faults is not None:
         read_rules(faults)
     with tempfile.TemporaryDirectory(prefix="skygraft-world-") as scratch:
-        authority = Path(scratch) / "authority.pem"
+        authority, account = Path(scratch) / "authority.pem", Path(scratch) / "account.json"
         command = [sys.executable, "-P", "-m", "skygraft.world.server", str(folder.resolve()), "--authority", str(authority)]
-        command += ["--token-seconds", str(token_seconds)]
+        command += ["--account", str(account), "--token-seconds", str(token_seconds)]
         for name, path in (("--faults", faults), ("--access-log", access_log)):
             command += [] if path is None else [name, str(path.resolve())]
         child, port = _start(command, Path(scratch))
         try:
             proxy = f"http://127.0.0.1:{port}"
-            changes = _environment(proxy, authority)
+            changes = _environment(proxy, authority, account)
             with _routed(changes):
                 yield Services(proxy, authority, changes, access_log, child.pid)
         finally:
