@@ -94,14 +94,17 @@ def histogram_figure(scores: Floats, threshold: float) -> str:
     with rc_context(_STYLE):
         figure = Figure(figsize=(8.6, 3.2), layout="constrained")
         axes = figure.add_subplot()
-        edges = [i / 50 for i in range(51)]
+        # The threshold parts the bars too.
+        edges = sorted({*(i / 50 for i in range(51)), round(threshold, 4)})
         for chosen, label, colour in (
             (scores[scores < threshold], "left out", _COLOURS[1]),
             (scores[scores >= threshold], "kept", _COLOURS[0]),
         ):
             axes.hist(chosen, bins=edges, color=colour, label=f"{label} ({len(chosen):,})", linewidth=0)
         axes.axvline(threshold, color="#1f2328", linewidth=1.4, linestyle="--", label=f"threshold {threshold:g}")
-        axes.set(xlabel="probability of an outdoor picture", ylabel="photos", xlim=(0, 1))
+        # Most photos lie at the two ends; the few about the threshold are what one looks for, and would be a flat line beside them.
+        axes.set_yscale("function", functions=(np.sqrt, np.square))
+        axes.set(xlabel="probability of an outdoor picture", ylabel="photos (by their square root)", xlim=(0, 1), ylim=(0, None))
         axes.grid(visible=False, axis="x")
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return _uri(figure)
