@@ -14,8 +14,6 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import rasterio.warp
-from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
@@ -24,13 +22,10 @@ from skygraft.core.errors import PermanentItemError, Reason
 from skygraft.geo.clouds import cloud_fraction, nodata_fraction
 from skygraft.geo.radiometry import harmonise
 from skygraft.geo.tiles import Tile
-from skygraft.geo.utm import transformer
 from skygraft.imagery.cogs import Cog, Window, open_together, read_together
 from skygraft.imagery.scenes import SCL
 from skygraft.imagery.tiff import Layout
-
-_MARGIN_PX = 3
-_EDGE_POINTS = 11
+from skygraft.imagery.warping import warp, window_around
 
 
 @dataclass(frozen=True)
@@ -174,7 +169,7 @@ def columns_of(
 
 
 def _read(
-    scene: Scene, tiles: Sequence[Tile], cogs: Sequence[Cog], warp: Resampling, pool: Executor
+    scene: Scene, tiles: Sequence[Tile], cogs: Sequence[Cog], resampling: Resampling, pool: Executor
 ) -> list[tuple[list[NDArray[np.generic]], bool]]:
     """For each file, the tiles' pixels on the tiles' grids, and whether they are the file's own."""
     places = [[placement(tile, scene.epsg, cog.layout) for tile in tiles] for cog in cogs]
@@ -187,7 +182,7 @@ def _read(
         pixels = [
             window[np.ix_(place.rows, place.columns)]
             if len(place.rows)
-            else _warp(window, place.window, cog.layout, scene.epsg, tile, warp)
+            else warp(window, place.window, cog.layout, scene.epsg, tile, resampling)
             for tile, place, window in zip(tiles, placed, windows, strict=True)
         ]
         result.append((pixels, all(place.exact for place in placed)))
@@ -197,7 +192,7 @@ def _read(
 def placement(tile: Tile, epsg: int, layout: Layout) -> Placement:
     """Where a tile lies in a file of zone ``epsg``."""
     if tile.epsg != epsg:
-        return Placement(_window_to_warp(tile, epsg, layout), np.empty(0, np.intp), np.empty(0, np.intp), exact=False)
+        return Placement(window_around(tile, epsg, layout), np.empty(0, np.intp), np.empty(0, np.intp), exact=False)
     west, _, _, north = tile.bounds
     centres = (np.arange(tile.size_px) + 0.5) * tile.gsd_m
     columns = np.floor((west + centres - layout.west) / layout.pixel_m).astype(np.intp)
@@ -206,35 +201,3 @@ def placement(tile: Tile, epsg: int, layout: Layout) -> Placement:
     aligned = (west - layout.west) % layout.pixel_m == 0 and (layout.north - north) % layout.pixel_height_m == 0
     same = layout.pixel_m == layout.pixel_height_m == tile.gsd_m
     return Placement(window, rows - rows[0], columns - columns[0], exact=bool(aligned and same))
-
-
-def _window_to_warp(tile: Tile, epsg: int, layout: Layout) -> Window:
-    """The pixels around a tile of another zone, with a margin for interpolation, cut at the file's edges."""
-    west, south, east, north = tile.bounds
-    x, y = np.meshgrid(np.linspace(west, east, _EDGE_POINTS), np.linspace(south, north, _EDGE_POINTS))
-    x, y = transformer(f"EPSG:{tile.epsg}", f"EPSG:{epsg}").transform(x, y)
-    left = max(0, int((x.min() - layout.west) // layout.pixel_m) - _MARGIN_PX)
-    right = min(layout.width, int((x.max() - layout.west) // layout.pixel_m) + 1 + _MARGIN_PX)
-    top = max(0, int((layout.north - y.max()) // layout.pixel_height_m) - _MARGIN_PX)
-    bottom = min(layout.height, int((layout.north - y.min()) // layout.pixel_height_m) + 1 + _MARGIN_PX)
-    return Window(top, left, bottom - top, right - left)
-
-
-def _warp(
-    pixels: NDArray[np.generic], window: Window, layout: Layout, epsg: int, tile: Tile, resampling: Resampling
-) -> NDArray[np.generic]:
-    """A window of another zone on the tile's grid; 0 stays no data."""
-    west, north = layout.west + window.column * layout.pixel_m, layout.north - window.row * layout.pixel_height_m
-    warped = np.zeros((tile.size_px, tile.size_px), pixels.dtype)
-    rasterio.warp.reproject(
-        pixels,
-        warped,
-        src_transform=Affine(layout.pixel_m, 0.0, west, 0.0, -layout.pixel_height_m, north),
-        src_crs=f"EPSG:{epsg}",
-        src_nodata=0,
-        dst_transform=tile.transform,
-        dst_crs=f"EPSG:{tile.epsg}",
-        dst_nodata=0,
-        resampling=resampling,
-    )
-    return warped
