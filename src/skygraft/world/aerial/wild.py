@@ -23,7 +23,8 @@ def paint_forest(canvas: AirCanvas, cell: Cell, layout: Layout, year: int) -> No
     """Crown beside crown over deep shade; young stands and clearings where the satellite sees them, in some a forest road."""
     own = from_above(layout.base)
     leaf = 0.45 * own + 0.55 * (CONIFER, LEAF, 0.5 * (CONIFER + LEAF))[cell.variant]
-    canvas.fill(leaf * 0.5)
+    # Between crowns lies shade; pixels wider than a crown see both at once.
+    canvas.fill(leaf * (0.5 + 0.35 * min(1.0, max(0.0, canvas.gsd - 1.6) / 3.0)))
     spacing, radius = STANDS[cell.variant]
     bare = np.clip((canvas.ground("patch", layout.shift) - 2.3 - layout.roll[6]) * 3, 0, 1)
     road = _meander(canvas, cell, layout, 4.5) if layout.roll[0] < 0.3 else np.zeros_like(bare)
