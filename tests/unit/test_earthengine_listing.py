@@ -16,7 +16,7 @@ from tests.servers.earthengine import nth, outline, running_engine
 
 from skygraft.core.errors import EndpointError, Reason
 from skygraft.imagery.earthengine.images import SENTINEL2
-from skygraft.imagery.earthengine.listing import answers, item_of, list_scenes
+from skygraft.imagery.earthengine.listing import SENTINEL2_IMAGES, answers, list_scenes, sentinel2_item
 from skygraft.imagery.queries import Query, month_index, month_span
 from skygraft.imagery.scenes import CATALOGUES, scene_table
 from skygraft.world.earthengine import failure
@@ -55,7 +55,7 @@ def boxes(count: int, seed: int = 2) -> list[Query]:
 def test_many_regions_are_asked_together_and_each_gets_its_own() -> None:
     images, queries = scattered(200), boxes(120)
     with running_engine(images) as engine:
-        found = {searched.query: searched for searched in list_scenes(engine.session, queries, 4)}
+        found = {searched.query: searched for searched in list_scenes(engine.session, queries, SENTINEL2_IMAGES, 4)}
         assert engine.count(LIST) == math.ceil(120 / 50)
     assert set(found) == set(queries)
     some = 0
@@ -77,7 +77,7 @@ def test_a_long_list_comes_in_pages() -> None:
     images = dict(image(f"i{number:05d}", place, datetime(2018, 6, 2, tzinfo=UTC)) for number in range(1500))
     with running_engine(images) as engine:
         west, south, east, north = place.bounds
-        [searched] = list_scenes(engine.session, [Query((west, south, east, north), *JUNE)], 4)
+        [searched] = list_scenes(engine.session, [Query((west, south, east, north), *JUNE)], SENTINEL2_IMAGES, 4)
         assert engine.count(LIST) == 2
     assert searched.items is not None and len({item["id"] for item in searched.items}) == 1500
 
@@ -85,7 +85,7 @@ def test_a_long_list_comes_in_pages() -> None:
 def test_months_are_asked_apart() -> None:
     queries = [Query((0, 45, 1, 46), *month_span(month_index(date(2018, month, 1)))) for month in (5, 6, 7)]
     with running_engine(scattered(60)) as engine:
-        found = {searched.query.first.month: searched.items for searched in list_scenes(engine.session, queries, 2)}
+        found = {searched.query.first.month: searched.items for searched in list_scenes(engine.session, queries, SENTINEL2_IMAGES, 2)}
         assert engine.count(LIST) == 3
     for month, items in found.items():
         assert items is not None
@@ -107,7 +107,7 @@ def test_real_items_give_the_same_rows_as_their_stac_catalogue() -> None:
         images[name], names[index] = one, item["id"]
     whole = [Query((-180, -90, 0, 90), date(2019, 1, 1), date(2019, 1, 31)), Query((0, -90, 180, 90), date(2019, 1, 1), date(2019, 1, 31))]
     with running_engine(images) as engine:
-        listed = [item for searched in list_scenes(engine.session, whole, 2) for item in searched.items or []]
+        listed = [item for searched in list_scenes(engine.session, whole, SENTINEL2_IMAGES, 2) for item in searched.items or []]
     ours, rejected = scene_table(listed, CATALOGUES["earth_engine"], ["B04", "B8A"])
     theirs, _ = scene_table(items, CATALOGUES["planetary_computer"], ["B04", "B8A"])
     same = ["acquired_at", "crs", "mgrs_tile", "cloud_cover", "processing_baseline"]
@@ -127,7 +127,7 @@ def test_questions_that_fail_are_named_and_the_others_are_kept() -> None:
     queries = boxes(60)
     fault = failure(400, "Collection query aborted after accumulating over 5000 elements.")
     with running_engine(scattered(20), nth(LIST, {1: fault})) as engine:
-        found = list(list_scenes(engine.session, queries, 1))
+        found = list(list_scenes(engine.session, queries, SENTINEL2_IMAGES, 1))
     failed = [searched for searched in found if searched.error is not None]
     assert (len(found), len(failed)) == (60, 50)
     assert {searched.error.reason for searched in failed if searched.error is not None} == {Reason.TOO_LARGE}
@@ -136,7 +136,7 @@ def test_questions_that_fail_are_named_and_the_others_are_kept() -> None:
 def test_a_refused_account_ends_the_search() -> None:
     with running_engine(scattered(5), nth(LIST, {1: failure(403, "Not signed up for Earth Engine")})) as engine:
         with pytest.raises(EndpointError):
-            list(list_scenes(engine.session, boxes(200), 1))
+            list(list_scenes(engine.session, boxes(200), SENTINEL2_IMAGES, 1))
         # One may have been on its way already; four would be asked in all.
         assert engine.count(LIST) <= 2
 
@@ -146,7 +146,7 @@ def test_a_refused_account_ends_the_search() -> None:
     [({}, "no id"), ({"properties": {"index": "x"}}, "missing"), ({"properties": {"index": "x", "time": "late", "crs": 7}}, "missing")],
 )
 def test_an_image_that_lacks_something_is_left_out_and_named(feature: dict[str, Any], said: str) -> None:
-    table, rejected = scene_table([item_of(feature)], CATALOGUES["earth_engine"], ["B04"])
+    table, rejected = scene_table([sentinel2_item(feature)], CATALOGUES["earth_engine"], ["B04"])
     assert table.num_rows == 0 and len(rejected) == 1 and said in rejected[0]
 
 

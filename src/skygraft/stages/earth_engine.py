@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from skygraft.config.earthengine import EarthEngine as Settings
+from skygraft.config.earthengine import EarthEngineAccess as Settings
 from skygraft.config.model import Config
 from skygraft.imagery.earthengine.login import find_login
 from skygraft.imagery.earthengine.session import EarthEngine, earth_engine

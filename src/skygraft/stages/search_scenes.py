@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from skygraft.config.imagery import Catalogued
 from skygraft.config.model import Config, nearest
-from skygraft.config.sentinel2 import Sentinel2
+from skygraft.config.naip import Naip
 from skygraft.core.errors import ConfigError, EndpointError
 from skygraft.core.files import lock
 from skygraft.core.identity import digest
@@ -22,7 +22,7 @@ from skygraft.core.schemas import SCENES, TILES
 from skygraft.core.tables import read_table, write_table
 from skygraft.imagery.catalogue import Searched, Searcher, search_all
 from skygraft.imagery.catalogued import catalogue_of, files_of, scenes_of
-from skygraft.imagery.earthengine.listing import list_scenes
+from skygraft.imagery.earthengine.listing import NAIP_IMAGES, SENTINEL2_IMAGES, list_scenes
 from skygraft.imagery.queries import Query, questions
 from skygraft.imagery.scenes import SCL
 from skygraft.stages import identities
@@ -119,9 +119,10 @@ def _search(config: Config, section: Catalogued, queries: list[Query], journal: 
 @contextlib.contextmanager
 def _answers(config: Config, section: Catalogued, queries: list[Query]) -> Iterator[Iterator[Searched]]:
     """What becomes of each question, as it comes."""
-    if isinstance(section, Sentinel2) and section.catalogue == "earth_engine":
+    if section.catalogue == "earth_engine":
+        listed = NAIP_IMAGES if isinstance(section, Naip) else SENTINEL2_IMAGES
         with open_earth_engine(config, section.engine) as session:
-            yield list_scenes(session, queries, section.engine.network.concurrency)
+            yield list_scenes(session, queries, listed, section.engine.network.concurrency)
     else:
         searcher = Searcher(catalogue_of(section), section.network, url=section.stac_url, bands=files_of(section))
         yield search_all(searcher, queries, section.network)

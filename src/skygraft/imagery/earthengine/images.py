@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 SENTINEL2 = "COPERNICUS/S2_SR_HARMONIZED"
+NAIP = "USDA/NAIP/DOQQ"
 CLOUD_SCORE = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"
 CLEAR = "clear"
 """A band of our own: 1 where Cloud Score+ says clear, 0 where it does not, 2 where it says nothing."""

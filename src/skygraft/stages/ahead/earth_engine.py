@@ -1,0 +1,51 @@
+"""Earth Engine, as the account names it: who asks and which project pays, and what tiles cost there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from skygraft.config.model import Config
+from skygraft.config.sentinel2 import Sentinel2
+from skygraft.core.errors import ConfigError
+from skygraft.imagery.earthengine.login import KEY_FILE, PROJECT, find_login
+from skygraft.stages.ahead.outside import Key, Source
+
+_BYTES_A_PIXEL = 2
+# The classification, and what is clear.
+_BANDS_BESIDE = 2
+SECONDS_A_TILE = 2.0
+
+
+def keys(config: Config) -> Iterator[Key]:
+    """The variables that name the account and the project, where any imagery needs them."""
+    if _sections(config):
+        yield Key(
+            KEY_FILE, "Earth Engine: the key file of a service account; without it, what 'earthengine authenticate' wrote", needed=False
+        )
+        yield Key(PROJECT, "Earth Engine: the Google Cloud project that pays, where neither configuration nor key names it", needed=False)
+
+
+def sources(config: Config) -> Iterator[Source]:
+    """The account of each imagery, or what to do where it is missing; nothing is asked of anyone."""
+    for name, section in _sections(config).items():
+        what = f"Earth Engine account of imagery.{name}"
+        try:
+            login = find_login(section.engine.project)
+        except ConfigError as error:
+            yield Source(what, "this machine", None, False, str(error))
+        else:
+            yield Source(what, f"{login.path} ({login.kind}), project {login.project}", None, True)
+
+
+def tiles(section: Sentinel2, count: int, size_px: int) -> tuple[int, int, float, str]:
+    """Requests, bytes and seconds for so many tiles, and how that was reckoned."""
+    received = count * size_px**2 * (len(section.bands) + _BANDS_BESIDE) * _BYTES_A_PIXEL
+    at_once = section.engine.network.concurrency
+    return count, received, count * SECONDS_A_TILE / at_once, f"a request a tile, {SECONDS_A_TILE:g} s each, {at_once} at once"
+
+
+def _sections(config: Config) -> dict[str, Sentinel2]:
+    if config.world is not None:
+        return {}
+    known = {name: section for name, section in config.imagery.items() if isinstance(section, Sentinel2)}
+    return {name: section for name, section in known.items() if section.catalogue == "earth_engine"}
