@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from skygraft.config.aerial import AzureMaps, Bing, Wayback, WebTiles
 from skygraft.config.naip import Naip
 from skygraft.config.sentinel2 import Sentinel2
 
@@ -23,6 +24,6 @@ def _sentinel2_unless_said(value: Any) -> Any:
 
 
 Imagery = Annotated[
-    Annotated[Sentinel2 | Naip, Field(discriminator="source")],
+    Annotated[Sentinel2 | Naip | Bing | AzureMaps | Wayback | WebTiles, Field(discriminator="source")],
     BeforeValidator(_sentinel2_unless_said),
 ]

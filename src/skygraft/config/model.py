@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import Field, model_validator
 
+from skygraft.config.aerial import Aerial
 from skygraft.config.base import Name, Section, operation
 from skygraft.config.encoders import Encoder
 from skygraft.config.evaluation import Benchmark, EncoderModel, FloorModel, FolderModel, KShot, Report, RunModel, ScoredModel
@@ -51,10 +52,13 @@ class Config(Section):
             if plan.outdoor is not None:
                 yield from self._missing_scores(f"plans.{plan_name}.outdoor.encoder", plan.outdoor.encoder)
             yield from self._missing_footprints(f"plans.{plan_name}.keep_off", plan.keep_off)
-        for imagery_name, imagery in self.imagery.items():
-            yield from _unknown(f"imagery.{imagery_name}.plan", imagery.plan, self.plans)
+        for imagery_name, section in self.imagery.items():
+            yield from _unknown(f"imagery.{imagery_name}.plan", section.plan, self.plans)
         for run_name, run in self.runs.items():
             yield from _unknown(f"runs.{run_name}.imagery", run.imagery, self.imagery)
+            imagery = self.imagery.get(run.imagery)
+            if isinstance(imagery, Aerial) and imagery.grid == "footprint":
+                yield f"runs.{run_name}.imagery: {run.imagery} has tiles of different sizes (grid: footprint): train on grid plan"
             yield from _unknown(f"runs.{run_name}.encoder", run.encoder, self.encoders)
         if self.eurosat_kshot is not None:
             yield from _unknown("eurosat_kshot.benchmark", self.eurosat_kshot.benchmark, self.benchmarks)

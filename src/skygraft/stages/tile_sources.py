@@ -19,6 +19,7 @@ from skygraft.imagery.reading import Reader
 from skygraft.imagery.scene_tiles import SceneTiles
 from skygraft.imagery.scenes import CATALOGUES, check_bands
 from skygraft.imagery.sources import source_of
+from skygraft.stages.aerial import open_aerial
 from skygraft.stages.earth_engine import open_earth_engine
 from skygraft.stages.layout import Layout
 from skygraft.stages.network import http_client, named_hosts
@@ -62,4 +63,8 @@ def _sentinel2(config: Config, imagery: str) -> Iterator[SceneTiles]:
 
 _OPENERS: Mapping[str, Opener] = {
     "sentinel2": _sentinel2,
+    "bing": open_aerial,
+    "azure_maps": open_aerial,
+    "wayback": open_aerial,
+    "xyz": open_aerial,
 }

@@ -11,7 +11,7 @@ from skygraft.config.model import Config
 from skygraft.config.outdoor import OutdoorCheckpoint
 from skygraft.config.photos import LucasPhotos
 from skygraft.core.downloads import mirror_source
-from skygraft.stages.ahead import flickr, open_photos, rates, registry
+from skygraft.stages.ahead import aerial, flickr, open_photos, rates, registry
 from skygraft.stages.ahead.outside import Key, Source, Term, source_file
 from skygraft.stages.layout import Layout
 
@@ -24,6 +24,7 @@ def keys(config: Config) -> Iterator[Key]:
         return
     if any(isinstance(section, Catalogued) and section.catalogue == "planetary_computer" for section in config.imagery.values()):
         yield Key("PC_SDK_SUBSCRIPTION_KEY", "Planetary Computer: higher limits; it works without", needed=False)
+    yield from aerial.keys(config)
     yield from flickr.keys(config)
     yield from open_photos.keys(config)
     if any(_names_hub(encoder) for encoder in config.encoders.values()):

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from skygraft.config.aerial import AerialImagery
 from skygraft.config.evaluation import EncoderModel, FolderModel, RunModel, ScoredModel
 from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.imagery import Catalogued, Imagery
 from skygraft.config.model import Config
-from skygraft.config.naip import Naip
 from skygraft.config.network import Network
 from skygraft.config.photo_source import PhotoSource
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.sentinel2 import Sentinel2
-from skygraft.stages.ahead import flickr, open_photos, rates
+from skygraft.stages.ahead import aerial, flickr, open_photos, rates
 from skygraft.stages.ahead.counts import ImageryCount, PhotoCount, count_imagery, count_photos
 from skygraft.stages.ahead.rates import Machine
 from skygraft.stages.ahead.shares import Sharding
@@ -114,6 +114,8 @@ class Account:
     def tile_bytes(self, imagery: str) -> int:
         """Bytes of a tile's pixels, uncompressed."""
         section = self.config.imagery[imagery]
+        if isinstance(section, AerialImagery):
+            return aerial.tile_bytes(section, self.config.plans[section.plan])
         return self.config.plans[section.plan].size_px ** 2 * len(section.bands) * (2 if isinstance(section, Sentinel2) else 1)
 
     def _world(self) -> Iterator[Work]:
@@ -192,7 +194,18 @@ class Account:
     def _imagery(self, name: str, section: Imagery, count: ImageryCount) -> Iterator[Work]:
         if isinstance(section, Catalogued):
             yield self._searches(name, section, count)
-        yield self._tiles(name, section, count)
+        yield self._tiles(name, section, count) if isinstance(section, Catalogued) else self._pictures(name, section, count)
+
+    def _pictures(self, name: str, section: AerialImagery, count: ImageryCount) -> Work:
+        plan = self.config.plans[section.plan]
+        asked = aerial.asked(section, plan)
+        requests, received = round(count.tiles * asked.requests), round(count.tiles * asked.received)
+        return Work(
+            "fetch_tiles", name, f"{count.tiles:,} tiles", self.layout.tile_shards(name), jobs=plan.shards, requests=requests,
+            received=received, disk=count.tiles * (self.tile_bytes(name) + 400),
+            seconds=self._network_seconds(requests, received, section.network),
+            assumed=f"{count.counted}; {asked.assumed}; {self.tile_bytes(name) / 1000:g} kB a tile, uncompressed",
+        )  # fmt: skip
 
     def _searches(self, name: str, section: Catalogued, count: ImageryCount) -> Work:
         received = count.searches * self.line.items * self.line.item_bytes
@@ -203,12 +216,11 @@ class Account:
             assumed=f"{count.counted}; {self.line.items} items of {self.line.item_bytes // 1000} kB and {self.line.search_s:g} s each",
         )  # fmt: skip
 
-    def _tiles(self, name: str, section: Imagery, count: ImageryCount) -> Work:
+    def _tiles(self, name: str, section: Catalogued, count: ImageryCount) -> Work:
         shards, windows = self.config.plans[section.plan].shards, self._reads(section, count)
         received = windows.blocks * self.line.block_bytes + windows.headers * rates.HEADER_BYTES
         seconds = self._network_seconds(windows.blocks + windows.headers, received, section.network)
-        signed = isinstance(section, Catalogued) and section.catalogue == "planetary_computer"
-        tokens = max(shards, round(seconds / rates.TOKEN_S)) if signed else 0
+        tokens = max(shards, round(seconds / rates.TOKEN_S)) if section.catalogue == "planetary_computer" else 0
         return Work(
             "fetch_tiles", name, f"{count.tiles:,} tiles of {count.scenes:,} scenes", self.layout.tile_shards(name), jobs=shards,
             requests=windows.blocks + windows.headers + tokens, received=received, disk=count.tiles * (self.tile_bytes(name) + 400),
@@ -220,15 +232,13 @@ class Account:
             ),
         )  # fmt: skip
 
-    def _reads(self, section: Imagery, count: ImageryCount) -> WindowReads:
+    def _reads(self, section: Catalogued, count: ImageryCount) -> WindowReads:
         plan = self.config.plans[section.plan]
         if isinstance(section, Sentinel2):
             return window_reads(section.bands, plan.size_px, self.line.block_px, count)
-        if isinstance(section, Naip):
-            # One file holds all bands; most of them have pixels of 0.6 m.
-            touched = 1 + (plan.size_px * plan.gsd_m / rates.NAIP_PIXEL_M - 1) / self.line.block_px
-            return WindowReads(count.scenes, round(count.tiles * touched**2))
-        return WindowReads(0, count.tiles)
+        # One file holds all bands; most of them have pixels of 0.6 m.
+        touched = 1 + (plan.size_px * plan.gsd_m / rates.NAIP_PIXEL_M - 1) / self.line.block_px
+        return WindowReads(count.scenes, round(count.tiles * touched**2))
 
     def _network_seconds(self, requests: int, received: int, network: Network) -> float:
         """The longest of: waiting for answers, the configured rate, and the line."""
