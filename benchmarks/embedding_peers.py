@@ -3,10 +3,10 @@
     python embedding_peers.py {plain|clip_retrieval} MODEL WEIGHTS [CONFIGS]
 
 Knows nothing of skygraft beyond the one thing without which open_clip does not start on a CPU build of torch. Reads tasks from standard
-input, one JSON object a line (``photos``, ``out``, ``batch_size``, ``workers``), and answers each with the ``seconds`` of its loop, of the
-``whole`` call, and of all ``processor`` time, child processes included. Everything is loaded before the first task. Vectors go to ``out``
-as float16 of unit length, in the order of the files' names. clip_inference's loop is what it counts itself: reading, encoding and writing;
-that its call starts processes which import everything anew is no part of it.
+input, one JSON object a line (``photos``, ``out``, ``batch_size``, ``workers``, ``threads``), and answers each with the ``seconds`` of its
+loop, of the ``whole`` call, and of all ``processor`` time, child processes included. Everything is loaded before the first task. Vectors
+go to ``out`` as float16 of unit length, in the order of the files' names. clip_inference's loop is what it counts itself: reading,
+encoding and writing; that its call starts processes which import everything anew is no part of it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def plain(model_name: str, weights: str) -> Callable[[Task], float | None]:
             return preprocess(Image.open(self.paths[at]).convert("RGB"))
 
     def run(task: Task) -> float | None:
+        torch.set_num_threads(task["threads"])
         found = []
         with torch.no_grad():
             for batch in DataLoader(Photos(task["photos"]), task["batch_size"], num_workers=task["workers"]):

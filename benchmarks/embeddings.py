@@ -1,13 +1,15 @@
 """Photos into embeddings, beside what a user would run instead.
 
-    python benchmarks/embeddings.py [--quick] [--venv FOLDER]
+    python benchmarks/embeddings.py [--quick] [--threads N] [--venv FOLDER]
 
 The same JPEGs of 640 x 480 pixels go through the same network by three ways: ours, from photo shards to a finished embedding table; a plain
 open_clip loop (Pillow, a DataLoader with 0 or 2 workers, whichever is faster here); and clip-retrieval's ``clip_inference``, in a virtual
 environment that is made once (FOLDER; it takes a few minutes and 5 GB). Each has its model loaded before; they run in turns. RN50 and
 ViT-B-32 with random weights show what the whole costs on a CPU, where the forward pass takes nearly all; a network of a few thousand
 weights shows the rest, which is what a GPU waits for. All arithmetic is float32, and the vectors are compared: cosine at least 0.999.
-clip_inference is not timed with RN50: it never calls ``model.eval()``, so that a network with BatchNorm takes its means from each batch.
+Where others use the machine, processor time tells more than seconds, and most with --threads 1: of two threads that compute the halves of
+a product, the one that waits counts too. clip_inference, whose threads cannot be told, is left out there. With RN50 it is always: it never
+calls ``model.eval()``, so that a network with BatchNorm takes its means from each batch.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ from skygraft.encoders.clip import FrozenClip, load_clip, use_threads
 from skygraft.encoders.library import open_clip
 from skygraft.encoders.reference import ModelReference
 
-BATCH, THREADS, SHARDS = 128, 2, 4
+BATCH, SHARDS = 128, 4
 TINY = {
     "embed_dim": 64,
     "vision_cfg": {"image_size": 224, "layers": 1, "width": 64, "head_width": 32, "patch_size": 32},
@@ -98,8 +100,8 @@ Times = dict[str, float]
 class Ours:
     """Photo shards to an embedding table."""
 
-    def __init__(self, clip: FrozenClip, shards: Sequence[Path], folder: Path) -> None:
-        self.clip, self.shards, self.folder = clip, shards, folder
+    def __init__(self, clip: FrozenClip, shards: Sequence[Path], folder: Path, threads: int) -> None:
+        self.clip, self.shards, self.folder, self.threads = clip, shards, folder, threads
         self.waited: list[float] = []
 
     def run(self) -> tuple[Times, NDArray[np.float32]]:
@@ -115,7 +117,7 @@ class Ours:
 
     def pass_over(self, work: Path, target: Path) -> Encoder:
         store = ShardStore(work, ShardName(0, 1), embeddings_spec(self.clip.dimension), target, self.clip.identity.to_meta())
-        network = Encoder(self.clip, batch_size=BATCH, threads=THREADS)
+        network = Encoder(self.clip, batch_size=BATCH, threads=self.threads)
         with store.open():
             items = photo_items(self.shards)
             for rows in network.rows(store.pending(items)):
@@ -128,15 +130,15 @@ class Ours:
 class Peer:
     """A peer's process; waits for tasks and costs nothing meanwhile."""
 
-    def __init__(self, python: Path | str, kind: str, model: str, weights: Path, config: Path, folder: Path) -> None:
+    def __init__(self, python: Path | str, kind: str, model: str, weights: Path, folder: Path, threads: int) -> None:
         script = Path(__file__).parent / "embedding_peers.py"
-        self.kind = kind
+        self.kind, self.threads = kind, threads
         self.log = folder / f"{kind}-{model}.log"
         self.out = folder / f"{kind}-{model}.npy"
         # What skygraft settles for its own process is no user's default.
         environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "THP_MEM_ALLOC_ENABLE")}
         self.process = subprocess.Popen(
-            [str(python), str(script), kind, model, str(weights), str(config)],
+            [str(python), str(script), kind, model, str(weights), str(folder / "configs")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log.open("wb"),
@@ -155,7 +157,7 @@ class Peer:
 
     def run(self, photos: Path, workers: int) -> tuple[Times, NDArray[np.float32]]:
         assert self.process.stdin is not None
-        task = {"photos": str(photos), "out": str(self.out), "batch_size": BATCH, "workers": workers}
+        task = {"photos": str(photos), "out": str(self.out), "batch_size": BATCH, "workers": workers, "threads": self.threads}
         print(json.dumps(task), file=self.process.stdin, flush=True)
         taken: Times = self.answer()
         return taken, np.load(self.out).astype(np.float32)
@@ -181,7 +183,7 @@ def cosines(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.
     return (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
 
 
-def compare(title: str, ours: Ours, peer: Peer, photos: Path, workers: Sequence[int], pairs: int) -> dict[str, object]:
+def compare(title: str, ours: Ours, peer: Peer, photos: Path, workers: Collection[int], pairs: int) -> dict[str, object]:
     """Runs in turns; before that, each once, and the peer with each number of workers, of which the best is kept."""
     best = min(workers, key=lambda count: peer.run(photos, count)[0]["seconds"])
     ours.run()
@@ -252,12 +254,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer photos and rounds")
     parser.add_argument("--venv", type=Path, default=Path("work/benchmarks/clip-retrieval"), help="clip-retrieval's environment")
     parser.add_argument("--photos", type=int, help="how many photos, for each network")
+    parser.add_argument("--threads", type=int, default=2, help="threads that compute, and threads that decode")
     parser.add_argument("--models", nargs="*", help="which networks, instead of all")
     parser.add_argument("--peers", nargs="*", default=["plain", "clip_retrieval"], help="beside whom")
     arguments = parser.parse_args()
+    if arguments.threads != 2:
+        arguments.peers = ["plain"]
     quick, pairs = arguments.quick, 3 if arguments.quick else 5
     models = arguments.models or ["tiny", "RN50", "ViT-B-32"]
-    use_threads(THREADS)
+    use_threads(arguments.threads)
     pythons: dict[str, Path | str] = {"plain": sys.executable} if "plain" in arguments.peers else {}
     results: list[dict[str, object]] = []
     try:
@@ -275,23 +280,23 @@ def main() -> None:
             photos = folder / f"photos-{count}"
             if not photos.exists():
                 draw_photos(photos, count)
-            results += measure(model, photos, pythons, pairs, folder)
+            results += measure(model, photos, pythons, pairs, folder, arguments.threads)
     for result in results:
         print(json.dumps(result), file=sys.stderr)
     print(json.dumps(results))
 
 
-def measure(model: str, photos: Path, pythons: dict[str, Path | str], pairs: int, folder: Path) -> list[dict[str, object]]:
+def measure(model: str, photos: Path, pythons: dict[str, Path | str], pairs: int, folder: Path, threads: int) -> list[dict[str, object]]:
     weights = weights_of(model, folder)
-    ours = Ours(load_clip(ModelReference(model, str(weights))), into_shards(photos, folder), folder)
-    title = f"{model}, photos of 640 x 480" + (" (decoding alone, nearly)" if model == "tiny" else "")
+    ours = Ours(load_clip(ModelReference(model, str(weights))), into_shards(photos, folder), folder, threads)
+    title = f"{model}, photos of 640 x 480, {threads} threads" + (" (decoding alone, nearly)" if model == "tiny" else "")
     results: list[dict[str, object]] = []
     for kind, python in pythons.items():
         if (kind, model) == ("clip_retrieval", "RN50"):
             continue
         try:
-            peer = Peer(python, kind, model, weights, folder / "configs", folder)
-            results.append(compare(title, ours, peer, photos, (0, 2) if kind == "plain" else (2,), pairs))
+            peer = Peer(python, kind, model, weights, folder, ours.threads)
+            results.append(compare(title, ours, peer, photos, {0, threads} - {1} if kind == "plain" else (2,), pairs))
             peer.close()
         except RuntimeError as error:
             results.append({"name": title, "peer": kind, "skipped": str(error)})
