@@ -52,6 +52,7 @@ def photograph(land: Landscape, grid: Grid, year: int = SURVEY_YEAR) -> NDArray[
         paint_river(canvas, run, land.seed)
     for run in land.highways.runs(west - 60, south - 60, east + 60, north + 60):
         paint_highway(canvas, run, land.seed)
+    _develop(canvas, year)
     image = _lens(canvas.image)
     return np.clip(np.round(image), 1, 255).astype(np.uint8)
 
@@ -67,6 +68,14 @@ def _paint_cells(canvas: AirCanvas, land: Landscape, year: int) -> None:
         _PAINT[cell.cover](part, cell, land.plots(number), year)
         inside = mask[box]
         canvas.image[box][inside] = part.image[inside]
+
+
+def _develop(canvas: AirCanvas, year: int) -> None:
+    """Let light and colour drift over kilometres, as flights of many days give them; every year drifts in its own way."""
+    light = 0.07 * canvas.noise("sweep", 90.0, (37 * year, 0))
+    warmth = 0.04 * canvas.noise("sweep", 60.0, (0, 53 * year))
+    for band, share in enumerate((1.0, 0.2, -1.0, 0.4)):
+        canvas.image[..., band] *= 1 + light + np.float32(share) * warmth
 
 
 def _lens(image: FloatArray) -> FloatArray:
