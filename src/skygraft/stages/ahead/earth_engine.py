@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from skygraft.config.imagery import Catalogued
 from skygraft.config.model import Config
 from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ConfigError
@@ -11,7 +12,7 @@ from skygraft.imagery.earthengine.login import KEY_FILE, PROJECT, find_login
 from skygraft.stages.ahead.outside import Key, Source
 
 _BYTES_A_PIXEL = 2
-# The classification, and what is clear.
+# Of Sentinel-2: the classification, and what is clear.
 _BANDS_BESIDE = 2
 SECONDS_A_TILE = 2.0
 
@@ -37,15 +38,16 @@ def sources(config: Config) -> Iterator[Source]:
             yield Source(what, f"{login.path} ({login.kind}), project {login.project}", None, True)
 
 
-def tiles(section: Sentinel2, count: int, size_px: int) -> tuple[int, int, float, str]:
+def tiles(section: Catalogued, count: int, size_px: int) -> tuple[int, int, float, str]:
     """Requests, bytes and seconds for so many tiles, and how that was reckoned."""
-    received = count * size_px**2 * (len(section.bands) + _BANDS_BESIDE) * _BYTES_A_PIXEL
+    bands = len(section.bands) + (_BANDS_BESIDE if isinstance(section, Sentinel2) else 0)
+    received = count * size_px**2 * bands * _BYTES_A_PIXEL
     at_once = section.engine.network.concurrency
     return count, received, count * SECONDS_A_TILE / at_once, f"a request a tile, {SECONDS_A_TILE:g} s each, {at_once} at once"
 
 
-def _sections(config: Config) -> dict[str, Sentinel2]:
+def _sections(config: Config) -> dict[str, Catalogued]:
     if config.world is not None:
         return {}
-    known = {name: section for name, section in config.imagery.items() if isinstance(section, Sentinel2)}
+    known = {name: section for name, section in config.imagery.items() if isinstance(section, Catalogued)}
     return {name: section for name, section in known.items() if section.catalogue == "earth_engine"}

@@ -11,7 +11,7 @@ from skygraft.config.model import Config
 from skygraft.config.outdoor import OutdoorCheckpoint
 from skygraft.config.photos import LucasPhotos
 from skygraft.core.downloads import mirror_source
-from skygraft.stages.ahead import aerial, flickr, open_photos, rates, registry
+from skygraft.stages.ahead import aerial, earth_engine, flickr, open_photos, rates, registry
 from skygraft.stages.ahead.outside import Key, Source, Term, source_file
 from skygraft.stages.layout import Layout
 
@@ -25,6 +25,7 @@ def keys(config: Config) -> Iterator[Key]:
     if any(isinstance(section, Catalogued) and section.catalogue == "planetary_computer" for section in config.imagery.values()):
         yield Key("PC_SDK_SUBSCRIPTION_KEY", "Planetary Computer: higher limits; it works without", needed=False)
     yield from aerial.keys(config)
+    yield from earth_engine.keys(config)
     yield from flickr.keys(config)
     yield from open_photos.keys(config)
     if any(_names_hub(encoder) for encoder in config.encoders.values()):
@@ -45,6 +46,7 @@ def sources(config: Config) -> Iterator[Source]:
                 place = mirror_source(config.mirror, LUCAS, table.file, section.folder_of(table) + table.file)
                 yield source_file(f"LUCAS table of photos.{name}", place, layout.photos(name), None)
     yield from open_photos.sources(config)
+    yield from earth_engine.sources(config)
     for name, benchmark in config.benchmarks.items():
         for path in layout.benchmark_files(name) if config.world is None else []:
             place = mirror_source(config.mirror, benchmark.dataset, path.name, benchmark.url + path.name)

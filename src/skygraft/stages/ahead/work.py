@@ -17,7 +17,7 @@ from skygraft.config.network import Network
 from skygraft.config.photo_source import PhotoSource
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.sentinel2 import Sentinel2
-from skygraft.stages.ahead import aerial, flickr, open_photos, rates
+from skygraft.stages.ahead import aerial, earth_engine, flickr, open_photos, rates
 from skygraft.stages.ahead.counts import ImageryCount, PhotoCount, count_imagery, count_photos
 from skygraft.stages.ahead.rates import Machine
 from skygraft.stages.ahead.shares import Sharding
@@ -217,6 +217,8 @@ class Account:
         )  # fmt: skip
 
     def _tiles(self, name: str, section: Catalogued, count: ImageryCount) -> Work:
+        if section.catalogue == "earth_engine":
+            return self._computed(name, section, count)
         shards, windows = self.config.plans[section.plan].shards, self._reads(section, count)
         received = windows.blocks * self.line.block_bytes + windows.headers * rates.HEADER_BYTES
         seconds = self._network_seconds(windows.blocks + windows.headers, received, section.network)
@@ -230,6 +232,15 @@ class Account:
                 f"{self.line.block_bytes // 1000} kB before neighbours share any, {tokens:,} SAS tokens; "
                 f"{self.tile_bytes(name) / 1000:g} kB a tile, uncompressed"
             ),
+        )  # fmt: skip
+
+    def _computed(self, name: str, section: Catalogued, count: ImageryCount) -> Work:
+        plan = self.config.plans[section.plan]
+        requests, received, seconds, assumed = earth_engine.tiles(section, count.tiles, plan.size_px)
+        return Work(
+            "fetch_tiles", name, f"{count.tiles:,} tiles of {count.scenes:,} scenes", self.layout.tile_shards(name), jobs=plan.shards,
+            requests=requests, received=received, disk=count.tiles * (self.tile_bytes(name) + 400),
+            seconds=max(seconds, received / self.line.bytes_a_second), assumed=assumed,
         )  # fmt: skip
 
     def _reads(self, section: Catalogued, count: ImageryCount) -> WindowReads:
