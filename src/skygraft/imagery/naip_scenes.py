@@ -27,7 +27,9 @@ NAIP_CATALOGUES: Mapping[str, Catalogue] = {
     "earth_engine": Catalogue(
         "earth_engine", "https://earthengine-highvolume.googleapis.com", "USDA/NAIP/DOQQ", {IMAGE: "image"}, signed=False
     ),
-    "earth_search": Catalogue("earth_search", "https://earth-search.aws.element84.com/v1", "naip", {IMAGE: "image"}, signed=False),
+    "earth_search": Catalogue(
+        "earth_search", "https://earth-search.aws.element84.com/v1", "naip", {IMAGE: "image"}, signed=False, paid=True
+    ),
 }
 
 

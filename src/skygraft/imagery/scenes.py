@@ -43,6 +43,7 @@ class Catalogue:
         collection: The collection's id.
         assets: Key of each file: Sentinel-2's bands and scene classification, NAIP's one image.
         signed: Whether its addresses need a signature of Planetary Computer.
+        paid: Whether its readers pay, and sign with keys of their own.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Catalogue:
     collection: str
     assets: Mapping[str, str]
     signed: bool
+    paid: bool = False
 
 
 CATALOGUES: Mapping[str, Catalogue] = {

@@ -1,18 +1,27 @@
-"""The bytes of a scene's files: ranges over HTTP, signed right before each request, or a file on this machine."""
+"""The bytes of a scene's files: ranges over HTTP, signed right before each request, or a file on this machine.
+
+The transport is our own HTTP client and no object-store library, for obstore (measured in :mod:`skygraft.imagery.tiff`) knows neither the
+limits per host that all processes share, nor when a signature is to be renewed, and tells errors in its own words.
+"""
 
 from __future__ import annotations
 
+import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from skygraft.core.errors import PermanentItemError, Reason, TransientError
-from skygraft.core.http import HttpClient, Request
+from skygraft.core.http import HttpClient, Request, Response
 from skygraft.core.http_errors import public_url
+from skygraft.imagery.headers import Header, Headers
 from skygraft.imagery.planetary import Signer
+from skygraft.imagery.tiff import Layout, read_layout
 
 _PARTIAL = 206
+_LOG = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -21,20 +30,50 @@ class Source(Protocol):
     def read(self, first: int, length: int) -> bytes:
         """Bytes from ``first`` on; fewer only where the file ends."""
 
+    def layout(self) -> Layout:
+        """Where its blocks lie."""
 
-@dataclass(frozen=True)
+
 class HttpSource:
-    """A file over HTTP.
+    """A file over HTTP; safe between threads once its layout is known.
 
     Args:
         href: Its bare address.
         client: Makes the requests, with retries and limits.
         signer: Signs the address before each request.
+        headers: Headers kept from before, or none.
     """
 
-    href: str
-    client: HttpClient
-    signer: Signer
+    def __init__(self, href: str, client: HttpClient, signer: Signer, headers: Headers | None = None) -> None:
+        self.href, self._client, self._signer, self._headers = href, client, signer, headers
+        self._size: int | None = None
+
+    def layout(self) -> Layout:
+        """The file's layout, by its kept header where there is one: then without any request.
+
+        Raises:
+            ItemError: The header cannot be read or used.
+            EndpointError: As :meth:`read`.
+        """
+        kept = None if self._headers is None else self._headers.find(self.href)
+        if kept is not None:
+            try:
+                layout = read_layout(kept.read)
+            except PermanentItemError as error:
+                _LOG.warning("the header kept of %s is of no use (%s): it is asked for again", public_url(self.href), error)
+            else:
+                self._size = kept.size
+                return layout
+        parts: dict[tuple[int, int], bytes] = {}
+
+        def read(first: int, length: int) -> bytes:
+            parts[first, length] = data = self.read(first, length)
+            return data
+
+        layout = read_layout(read)
+        if self._headers is not None:
+            self._headers.keep(self.href, Header(self._size, parts))
+        return layout
 
     def read(self, first: int, length: int) -> bytes:
         """Asks for a range of bytes; a refused signature is renewed once.
@@ -43,11 +82,11 @@ class HttpSource:
             ItemError: The request failed; SIGNATURE where the renewed one was refused as well.
             EndpointError: The service as a whole is out of order.
         """
-        url = self.signer.sign(self.href)
+        url = self._signer.sign(self.href)
         try:
             return self._get(url, first, length)
         except PermanentItemError as error:
-            renewed = self.signer.renew(self.href, url) if error.reason is Reason.FORBIDDEN else None
+            renewed = self._signer.renew(self.href, url) if error.reason is Reason.FORBIDDEN else None
             if renewed is None:
                 raise
         try:
@@ -64,17 +103,30 @@ class HttpSource:
     def _get(self, url: str, first: int, length: int) -> bytes:
         asked = Request(url, key=f"{self.href}:{first}", headers={"Range": f"bytes={first}-{first + length - 1}"})
         try:
-            answer = self.client.get(asked)
+            answer = self._client.get(asked)
         except PermanentItemError as error:
             if "HTTP 416" in error.detail:
                 return b""
             raise
+        self._check_size(answer)
         if answer.status == _PARTIAL:
             return answer.content
         if first and len(answer.content) < first + length:
             what = "the whole file was sent where a part was asked for, and it is not the file"
             raise TransientError(f"{public_url(self.href)}: {what}; run skygraft retry-failed.", Reason.SERVER_ERROR, what)
         return answer.content[first : first + length]
+
+    def _check_size(self, answer: Response) -> None:
+        """Notices that the file is not the one whose header is known: its blocks lie elsewhere by now."""
+        told = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.headers.get("Content-Range", "")) if answer.status == _PARTIAL else None
+        size = len(answer.content) if answer.status != _PARTIAL else None if told is None else int(told[1])
+        if self._size is None:
+            self._size = size
+        if size not in (None, self._size):
+            if self._headers is not None:
+                self._headers.drop(self.href)
+            what = "the file is not as long as it was when its header was read"
+            raise TransientError(f"{public_url(self.href)}: {what}; run skygraft retry-failed.", Reason.SERVER_ERROR, what)
 
 
 @dataclass(frozen=True)
@@ -96,10 +148,18 @@ class FileSource:
         except FileNotFoundError as error:
             raise PermanentItemError(f"{self.path} is missing.", Reason.NOT_FOUND, "the file is missing") from error
 
+    def layout(self) -> Layout:
+        """The file's layout.
 
-def source_of(href: str, client: HttpClient, signer: Signer) -> Source:
-    """The bytes behind a bare address or a path."""
+        Raises:
+            PermanentItemError: The file is missing, or cannot be used.
+        """
+        return read_layout(self.read)
+
+
+def source_of(href: str, client: HttpClient, signer: Signer, headers: Headers | None = None) -> Source:
+    """The bytes behind a bare address or a path; kept headers matter to addresses alone."""
     parts = urlsplit(href)
-    if parts.scheme in ("http", "https"):
-        return HttpSource(href, client, signer)
+    if parts.scheme in ("http", "https", "s3"):
+        return HttpSource(href, client, signer, headers)
     return FileSource(Path(unquote(parts.path) if parts.scheme == "file" else href))

@@ -8,16 +8,19 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from skygraft.config.model import Config, nearest
+from skygraft.config.naip import Naip
 from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ConfigError
 from skygraft.core.schemas import SCENES
 from skygraft.core.tables import read_table
 from skygraft.imagery.earthengine.tiles import EarthEngineReader
-from skygraft.imagery.planetary import OpenStorage, PlanetaryComputer, Signer
+from skygraft.imagery.naip_scenes import NAIP_CATALOGUES
 from skygraft.imagery.protocol import TileSource
+from skygraft.imagery.quad_tiles import QuadTiles
 from skygraft.imagery.reading import Reader
 from skygraft.imagery.scene_tiles import SceneTiles
 from skygraft.imagery.scenes import CATALOGUES, check_bands
+from skygraft.imagery.signers import signer_of
 from skygraft.imagery.sources import source_of
 from skygraft.stages.aerial import open_aerial
 from skygraft.stages.earth_engine import open_earth_engine
@@ -55,14 +58,26 @@ def _sentinel2(config: Config, imagery: str) -> Iterator[SceneTiles]:
         with open_earth_engine(config, section.engine) as session:
             yield SceneTiles(section, scenes, lambda named: EarthEngineReader(section, named, session))
         return
-    signer: Signer = PlanetaryComputer(section.network.deadline_s) if catalogue.signed else OpenStorage()
+    signer = signer_of(catalogue, section.network.deadline_s)
     with http_client(section.network, config.seed, named=named_hosts(config)) as client:
         at_once = section.network.concurrency
         yield SceneTiles(section, scenes, lambda named: Reader(section, named, lambda href: source_of(href, client, signer), at_once))
 
 
+@contextlib.contextmanager
+def _naip(config: Config, imagery: str) -> Iterator[QuadTiles]:
+    section = config.imagery[imagery]
+    if not isinstance(section, Naip):
+        raise AssertionError("unreachable: the table of openers goes by source")
+    scenes = read_table(SCENES, Layout(config).scenes(imagery))
+    signer = signer_of(NAIP_CATALOGUES[section.catalogue], section.network.deadline_s)
+    with http_client(section.network, config.seed, named=named_hosts(config)) as client:
+        yield QuadTiles(section, scenes, lambda href: source_of(href, client, signer))
+
+
 _OPENERS: Mapping[str, Opener] = {
     "sentinel2": _sentinel2,
+    "naip": _naip,
     "bing": open_aerial,
     "azure_maps": open_aerial,
     "wayback": open_aerial,
