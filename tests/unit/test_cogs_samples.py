@@ -19,9 +19,9 @@ from skygraft.imagery.sources import FileSource
 NAIP = Path(os.environ.get("SKYGRAFT_MIRROR", Path(__file__).parents[3] / "shared" / "data")) / "naip"
 TILED = {"driver": "GTiff", "tiled": True, "blockxsize": 64, "blockysize": 128}
 CASES: dict[str, dict[str, Any]] = {
-    "cog-deflate": {"driver": "COG", "compress": "DEFLATE", "predictor": 2, "blocksize": 128, "interleave": "pixel"},
+    "cog-deflate": {"driver": "COG", "compress": "DEFLATE", "predictor": 2, "blocksize": 128},
     "cog-jpeg": {"driver": "COG", "compress": "JPEG", "blocksize": 128},
-    "cog-lzw": {"driver": "COG", "compress": "LZW", "predictor": 2, "blocksize": 128, "interleave": "pixel"},
+    "cog-lzw": {"driver": "COG", "compress": "LZW", "predictor": 2, "blocksize": 128},
     "cog-webp": {"driver": "COG", "compress": "WEBP", "blocksize": 128},
     "jpeg-ycbcr": TILED | {"compress": "JPEG", "photometric": "YCBCR", "interleave": "pixel"},
     "jpeg-rgb": TILED | {"compress": "JPEG", "photometric": "RGB", "interleave": "pixel"},
