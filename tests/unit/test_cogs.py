@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import struct
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,8 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window as RasterioWindow
 
 from skygraft.core.errors import PermanentItemError, Reason
-from skygraft.imagery.cogs import Cog, Window, spans
+from skygraft.imagery.blocks import decode
+from skygraft.imagery.cogs import Cog, Span, Window, read_windows, spans
 from skygraft.imagery.sources import FileSource
 from skygraft.imagery.tiff import read_layout
 
@@ -102,20 +104,77 @@ def test_windows_equal_the_files_pixels(case: str, dtype: str, tmp_path: Path, p
         assert pixels.dtype == expected.dtype and np.array_equal(pixels, expected)
 
 
-def test_a_cog_is_opened_by_one_read_and_each_block_is_read_once(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+class CountedCog(Cog):
+    """A file that remembers which blocks were brought and unpacked."""
+
+    def __init__(self, source: FileSource, pool: ThreadPoolExecutor) -> None:
+        super().__init__(source, pool)
+        self.unpacked: list[int] = []
+
+    def fetch(self, span: Span) -> dict[int, np.ndarray]:
+        blocks = super().fetch(span)
+        self.unpacked += blocks
+        return blocks
+
+
+def ranges_by_gdal(path: Path, windows: list[Window], side: int) -> tuple[set[tuple[int, int]], list[tuple[int, int]]]:
+    """The blocks under windows, and the ranges in which they lie: as GDAL lists them, neighbours nearer than 256 KiB together."""
+    blocks = {
+        (row // side, column // side)
+        for window in windows
+        for row in range(window.row, window.row + window.height)
+        for column in range(window.column, window.column + window.width)
+    }
+    with rasterio.open(path) as dataset:
+        tags = [
+            [int(dataset.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE")]
+            for row, column in blocks
+        ]
+    ranges: list[tuple[int, int]] = []
+    for first, length in sorted(tags):
+        if ranges and first - sum(ranges[-1]) <= 256 << 10:
+            ranges[-1] = (ranges[-1][0], first + length - ranges[-1][0])
+        else:
+            ranges.append((first, length))
+    return blocks, ranges
+
+
+@pytest.mark.parametrize("number", [2, 12, 60])
+def test_a_header_is_one_read_and_blocks_come_once_in_the_fewest_ranges(number: int, tmp_path: Path, pool: ThreadPoolExecutor) -> None:
     path = tmp_path / "x.tif"
-    write(path, shape=(2048, 2048), driver="COG", compress="DEFLATE", predictor=2, blocksize=256)
+    array = write(path, shape=(2048, 2048), driver="COG", compress="DEFLATE", predictor=2, blocksize=256)
     source = CountedSource(path)
-    cog = Cog(source, pool)
-    rng = np.random.default_rng(1)
-    windows = [Window(int(row), int(column), 100, 100) for row, column in rng.integers(0, 1948, (80, 2))]
-    cog.read(windows)
-    cog.read(windows)
-    reads = source.reads  # type: ignore[attr-defined]
-    assert reads[0] == (0, 32768) and len(reads) < 20
-    ends = sorted((first, first + length) for first, length in reads[1:])
-    overlap = sum(max(0, before[1] - after[0]) for before, after in itertools.pairwise(ends))
-    assert overlap == 0
+    cog = CountedCog(source, pool)
+    rng = np.random.default_rng(number)
+    windows = [Window(int(row), int(column), 100, 100) for row, column in rng.integers(0, 1948, (number, 2))]
+    for window, [pixels] in zip(windows, read_windows([[(cog, window)] for window in windows], pool), strict=True):
+        assert np.array_equal(pixels, array[window.row : window.row + 100, window.column : window.column + 100])
+    blocks, ranges = ranges_by_gdal(path, windows, 256)
+    first, *reads = source.reads  # type: ignore[attr-defined]
+    assert first == (0, 32768) and sorted(reads) == ranges
+    assert sorted(cog.unpacked) == sorted(row * 8 + column for row, column in blocks)
+
+
+def test_windows_of_several_files_come_together_and_each_block_once(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    arrays = {name: write(tmp_path / name, shape=(1024, 1024), driver="COG", compress="NONE", blocksize=128) for name in "ab"}
+    arrays["b"] = write(tmp_path / "b", "uint8", shape=(1024, 1024), driver="COG", compress="LZW", blocksize=256)
+    cogs = {name: CountedCog(FileSource(tmp_path / name), pool) for name in "ab"}
+    windows = [Window(row, 17, 100, 900) for row in range(0, 900, 90)]
+    for window, (one, other) in zip(
+        windows, read_windows([[(cogs[name], window) for name in "ab"] for window in windows], pool), strict=True
+    ):
+        rows, columns = slice(window.row, window.row + 100), slice(17, 917)
+        assert np.array_equal(one, arrays["a"][rows, columns]) and np.array_equal(other, arrays["b"][rows, columns])
+    assert sorted(cogs["a"].unpacked) == list(range(64)) and sorted(cogs["b"].unpacked) == list(range(16))
+
+
+def test_a_block_that_unpacks_to_more_than_its_pixels_is_cut_and_one_that_is_said_to_be_huge_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    array = write(path, "uint8", (64, 64), driver="GTiff", tiled=True, blockxsize=64, blockysize=64, compress="DEFLATE")
+    layout = read_layout(FileSource(path).read)
+    assert np.array_equal(decode(zlib.compress(array.tobytes() + bytes(50 << 20)), layout, 0), array)
+    with pytest.raises(PermanentItemError, match="are the most"):
+        decode(zlib.compress(b""), dataclasses.replace(layout, block_width=1 << 20, block_height=1 << 20), 0)
 
 
 def test_spans_join_near_blocks_hold_each_once_and_stay_small(tmp_path: Path) -> None:

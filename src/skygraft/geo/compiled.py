@@ -21,10 +21,10 @@ def compiled(loop: _Loop) -> _Loop:
     not see a change in another.
     """
     try:
-        return cast(_Loop, numba.njit(cache=True)(loop))
+        return cast(_Loop, numba.njit(cache=True, nogil=True)(loop))
     except RuntimeError:
         # numba has found no folder that it may write.
-        return cast(_Loop, numba.njit(loop))
+        return cast(_Loop, numba.njit(nogil=True)(loop))
 
 
 def interpreted(loop: _Loop) -> _Loop:

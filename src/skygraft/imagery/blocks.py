@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import struct
-import zlib
+from typing import cast
 
 import numpy as np
+from isal import igzip_lib, isal_zlib
 from numpy.typing import NDArray
 
+from skygraft.geo.compiled import compiled
 from skygraft.imagery.tiff import Entry, Layout, corrupt
 
 _LONG, _DOUBLE, _INLINE = 4, 12, 4
 _OFFSETS = 324
 _NONE, _DEFLATE, _OLD_DEFLATE = 1, 8, 32946
 _NO_PREDICTOR, _HORIZONTAL = 1, 2
+_MOST_BYTES = 256 << 20
+# The package types its exception as an instance of one.
+_UNPACKING_ERROR = cast(type[Exception], igzip_lib.IsalError)
 
 
-def decode(data: bytes, layout: Layout, block: int) -> NDArray[np.generic]:
+def decode(data: bytes | memoryview, layout: Layout, block: int) -> NDArray[np.generic]:
     """The samples of one block.
 
     Deflate with or without horizontal differences, which Sentinel-2 comes in, is unpacked here; GDAL unpacks whatever else there is.
@@ -36,23 +41,47 @@ def decode(data: bytes, layout: Layout, block: int) -> NDArray[np.generic]:
     if layout.compression not in (_NONE, _DEFLATE, _OLD_DEFLATE) or layout.predictor not in (_NO_PREDICTOR, _HORIZONTAL):
         return _by_gdal(data, layout, shape)
     length = shape[0] * shape[1] * layout.samples * layout.dtype.itemsize
+    if length > _MOST_BYTES:
+        raise corrupt(f"block {block} would have {length} bytes; {_MOST_BYTES} are the most")
     if layout.compression != _NONE:
         try:
-            data = zlib.decompress(data, bufsize=length)
-        except zlib.error as error:
+            # One byte more, so that the checksum behind the last one is looked at; no more, whatever a hostile block unpacks to.
+            data = isal_zlib.decompressobj().decompress(data, length + 1)
+        except _UNPACKING_ERROR as error:
             raise corrupt(f"block {block} cannot be unpacked ({error})") from error
     if len(data) < length:
         raise corrupt(f"block {block} holds {len(data)} bytes; {length} are expected")
     samples = np.frombuffer(data[:length], layout.dtype).reshape(shape)
     native = samples.astype(layout.dtype.newbyteorder("="), copy=False)
     if layout.predictor == _HORIZONTAL:
-        # Each sample is stored as its difference from that of the pixel before, as whole numbers modulo the sample's size.
-        whole = native.view(f"u{layout.dtype.itemsize}")
-        return np.add.accumulate(whole, axis=1, dtype=whole.dtype).view(native.dtype)
+        whole = native.view(f"u{layout.dtype.itemsize}").reshape(shape[0], shape[1], layout.samples)
+        return undo_differences(whole).view(native.dtype).reshape(shape)
     return native
 
 
-def _by_gdal(data: bytes, layout: Layout, shape: tuple[int, ...]) -> NDArray[np.generic]:
+def undo_differences(stored: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    """Samples that are stored as their differences from those of the pixel before, as whole numbers modulo the sample's size.
+
+    Args:
+        stored: Rows, columns and samples.
+    """
+    samples = np.empty_like(stored)
+    _sum_rows(stored, samples)
+    return samples
+
+
+@compiled
+def _sum_rows(differences: NDArray[np.unsignedinteger], samples: NDArray[np.unsignedinteger]) -> None:
+    for row in range(differences.shape[0]):
+        for sample in range(differences.shape[2]):
+            total = differences[row, 0, sample]
+            samples[row, 0, sample] = total
+            for column in range(1, differences.shape[1]):
+                total += differences[row, column, sample]
+                samples[row, column, sample] = total
+
+
+def _by_gdal(data: bytes | memoryview, layout: Layout, shape: tuple[int, ...]) -> NDArray[np.generic]:
     """Lets GDAL unpack the block: a file of this one block is made in memory."""
     import rasterio
     from rasterio.errors import RasterioError
@@ -67,7 +96,7 @@ def _by_gdal(data: bytes, layout: Layout, shape: tuple[int, ...]) -> NDArray[np.
     return np.ascontiguousarray(samples.transpose(1, 2, 0)).reshape(shape)
 
 
-def _one_block_file(data: bytes, layout: Layout, shape: tuple[int, ...]) -> bytes:
+def _one_block_file(data: bytes | memoryview, layout: Layout, shape: tuple[int, ...]) -> bytes:
     """A TIFF file of this block alone, packed as it is; all that says how is taken over from its own file."""
     order = layout.order
     rows, columns = shape[:2]
@@ -86,7 +115,7 @@ def _one_block_file(data: bytes, layout: Layout, shape: tuple[int, ...]) -> byte
             own, values = struct.pack(f"{order}I", apart + len(values)), values + own
         directory += struct.pack(f"{order}HHI", entry.tag, entry.kind, entry.count) + own.ljust(_INLINE, b"\0")
     head = (b"MM" if order == ">" else b"II") + struct.pack(f"{order}HIH", 42, 8, len(entries))
-    return head + directory + struct.pack(f"{order}I", 0) + values + data
+    return head + directory + struct.pack(f"{order}I", 0) + values + bytes(data)
 
 
 def _numbers(order: str, tag: int, value: int) -> Entry:

@@ -25,10 +25,9 @@ from skygraft.imagery.sentinel2 import Scene, Taken, take_tiles
 from skygraft.imagery.sources import Source
 
 _LOG = logging.getLogger(__name__)
-_BATCH = 128
 _ROW_OF_BLOCKS_M = 5120.0
 Row = dict[str, Any]
-Outcome = list[Taken] | BaseException | None
+Outcome = Taken | BaseException | None
 
 
 @dataclass
@@ -121,28 +120,26 @@ class Reader:
                 while (outcome := outcomes.get()) is not None:
                     if isinstance(outcome, BaseException):
                         raise outcome
-                    yield from outcome
+                    yield outcome
         finally:
             for future in waiting:
                 future.cancel()
 
     def _scene(self, index: int, requests: Sequence[TileRequest], ranges: Executor, outcomes: SimpleQueue[Outcome]) -> None:
-        """Reads a scene's tiles in batches along its rows of blocks; ends with none, or with an error that is no item's own."""
+        """Reads a scene's tiles along its rows of blocks; ends with none, or with an error that is no item's own."""
         try:
             scene = self.scenes[index]
             tiles = sorted((request.tile for request in requests), key=lambda tile: (-(tile.y // _ROW_OF_BLOCKS_M), tile.x, tile.tile_id))
             cogs = {band: Cog(self.open_source(scene.assets[band]), ranges) for band in (*self.options.bands, SCL)}
-            failure: ItemError | None = None
-            for start in range(0, len(tiles), _BATCH):
-                batch = tiles[start : start + _BATCH]
-                try:
-                    taken = list(take_tiles(scene, batch, cogs, self.options, ranges)) if failure is None else []
-                except ItemError as error:
-                    _LOG.warning("scene %s: %s", scene.scene_id, error)
-                    failure = error
-                if failure is not None:
-                    taken = [Taken(tile.tile_id, None, failure.reason, failure.detail) for tile in batch]
-                outcomes.put(taken)
+            left = {tile.tile_id for tile in tiles}
+            try:
+                for taken in take_tiles(scene, tiles, cogs, self.options, ranges):
+                    left.remove(taken.tile_id)
+                    outcomes.put(taken)
+            except ItemError as error:
+                _LOG.warning("scene %s: %s", scene.scene_id, error)
+                for tile_id in sorted(left):
+                    outcomes.put(Taken(tile_id, None, error.reason, error.detail))
             outcomes.put(None)
         except BaseException as error:
             outcomes.put(error)

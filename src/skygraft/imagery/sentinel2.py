@@ -22,7 +22,7 @@ from skygraft.core.errors import PermanentItemError, Reason
 from skygraft.geo.clouds import cloud_fraction, nodata_fraction
 from skygraft.geo.radiometry import harmonise
 from skygraft.geo.tiles import Tile
-from skygraft.imagery.cogs import Cog, Window, open_together, read_together
+from skygraft.imagery.cogs import Cog, Window, open_together, read_windows
 from skygraft.imagery.scenes import SCL
 from skygraft.imagery.tiff import Layout
 from skygraft.imagery.warping import warp, window_around
@@ -99,27 +99,23 @@ def take_tiles(scene: Scene, tiles: Sequence[Tile], cogs: Mapping[str, Cog], opt
         pool: Runs requests and unpacking.
 
     Raises:
-        ItemError: A file of the scene cannot be read; no tile of this call is finished.
+        ItemError: A file of the scene cannot be read; what came before is good.
     """
     open_together(cogs.values(), pool)
-    [(masks, _)] = _read(scene, tiles, [cogs[SCL]], Resampling.nearest, pool)
     qualified: list[tuple[Tile, float, float]] = []
-    for tile, scl in zip(tiles, masks, strict=True):
+    for tile, ([scl], _) in zip(tiles, _read(scene, tiles, [cogs[SCL]], Resampling.nearest, pool), strict=True):
         cloud, gaps = cloud_fraction(scl.astype(np.uint8), options.cloud_classes), nodata_fraction(scl.astype(np.uint8))
         refused = refusal(cloud, gaps, options)
         if refused is not None:
             yield Taken(tile.tile_id, None, *refused)
         else:
             qualified.append((tile, cloud, gaps))
-    if not qualified:
-        return
-    wanted = [tile for tile, _, _ in qualified]
-    read = _read(scene, wanted, [cogs[band] for band in options.bands], Resampling.bilinear, pool)
-    resampling = "bilinear" if any(tile.epsg != scene.epsg for tile in wanted) else "none" if all(exact for _, exact in read) else "nearest"
-    for index, (tile, cloud, gaps) in enumerate(qualified):
-        numbers = np.stack([band[index] for band, _ in read]).astype(np.uint16)
+    read = _read(scene, [tile for tile, _, _ in qualified], [cogs[band] for band in options.bands], Resampling.bilinear, pool)
+    for (tile, cloud, gaps), (bands, exact) in zip(qualified, read, strict=True):
+        numbers = np.stack(bands).astype(np.uint16)
         gaps = max(gaps, float((numbers == 0).all(axis=0).mean()))
         refused = refusal(cloud, gaps, options)
+        resampling = "bilinear" if tile.epsg != scene.epsg else "none" if exact else "nearest"
         if refused is not None:
             yield Taken(tile.tile_id, None, *refused)
         else:
@@ -170,23 +166,21 @@ def columns_of(
 
 def _read(
     scene: Scene, tiles: Sequence[Tile], cogs: Sequence[Cog], resampling: Resampling, pool: Executor
-) -> list[tuple[list[NDArray[np.generic]], bool]]:
-    """For each file, the tiles' pixels on the tiles' grids, and whether they are the file's own."""
-    places = [[placement(tile, scene.epsg, cog.layout) for tile in tiles] for cog in cogs]
+) -> Iterator[tuple[list[NDArray[np.generic]], bool]]:
+    """For each tile, its pixels in each file on its own grid, and whether they are the files' own."""
+    places = [[placement(tile, scene.epsg, cog.layout) for cog in cogs] for tile in tiles]
     try:
-        read = read_together([(cog, [place.window for place in placed]) for cog, placed in zip(cogs, places, strict=True)], pool)
+        read = read_windows([[(cog, place.window) for cog, place in zip(cogs, placed, strict=True)] for placed in places], pool)
     except ValueError as error:
         raise PermanentItemError(f"{scene.scene_id} covers less than its catalogue says: {error}.", Reason.CORRUPT_SCENE) from error
-    result = []
-    for cog, placed, windows in zip(cogs, places, read, strict=True):
+    for tile, placed, windows in zip(tiles, places, read, strict=True):
         pixels = [
             window[np.ix_(place.rows, place.columns)]
             if len(place.rows)
             else warp(window, place.window, cog.layout, scene.epsg, tile, resampling)
-            for tile, place, window in zip(tiles, placed, windows, strict=True)
+            for cog, place, window in zip(cogs, placed, windows, strict=True)
         ]
-        result.append((pixels, all(place.exact for place in placed)))
-    return result
+        yield pixels, all(place.exact for place in placed)
 
 
 def placement(tile: Tile, epsg: int, layout: Layout) -> Placement:
