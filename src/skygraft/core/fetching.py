@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -13,6 +14,10 @@ from skygraft.core.errors import ItemError
 from skygraft.core.http import HttpClient, Request, Response, Stopped, Trace
 
 Value = TypeVar("Value")
+# Between two looks of an idle thread at whether there is room for it now, seconds.
+_LOOK_S = 0.25
+# For so long results are gathered before they are handed over: to be woken for each one takes longer than to take it in.
+_GATHER_S = 0.004
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,19 @@ class _Pool(Generic[Value]):
     under_way: threading.Semaphore
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
+    # No thread that waits for room is needed any more.
+    through: threading.Event = field(default_factory=threading.Event)
     results: SimpleQueue[Fetched[Value] | BaseException | None] = field(default_factory=SimpleQueue)
 
-    def work(self) -> None:
-        """Takes requests until there are none; an error that is no item's own goes to the caller."""
+    def work(self, number: int) -> None:
+        """Takes requests until there are none; an error that is no item's own goes to the caller.
+
+        Args:
+            number: Which thread this is: one for which there is no room takes no request, and leaves the others alone.
+        """
         try:
             with contextlib.suppress(Stopped):
-                while (request := self.next_request()) is not None:
+                while (request := self.next_request(number)) is not None:
                     self.results.put(self.fetch(request))
             self.results.put(None)
         except BaseException as error:
@@ -59,13 +70,19 @@ class _Pool(Generic[Value]):
     def end(self) -> None:
         """Lets every thread stop after the request it is at."""
         self.ended.set()
+        self.through.set()
         self.under_way.release(self.threads)
 
-    def next_request(self) -> Request | None:
-        """The next request, once there is room for its result."""
+    def next_request(self, number: int) -> Request | None:
+        """The next request, once there is room for it and for its result."""
+        while number >= self.client.room() and not self.through.wait(_LOOK_S):
+            pass
         self.under_way.acquire()
         with self.lock:
-            return None if self.ended.is_set() else next(self.requests, None)
+            request = None if self.ended.is_set() else next(self.requests, None)
+        if request is None:
+            self.through.set()
+        return request
 
     def fetch(self, request: Request) -> Fetched[Value]:
         """One request, to its result."""
@@ -126,7 +143,7 @@ def fetched(
         EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
     """
     pool = _Pool(client, process, iter(requests), concurrency, threading.Semaphore(2 * concurrency))
-    threads = [threading.Thread(target=pool.work, name=f"fetch-{n}", daemon=True) for n in range(concurrency)]
+    threads = [threading.Thread(target=pool.work, args=(n,), name=f"fetch-{n}", daemon=True) for n in range(concurrency)]
     for thread in threads:
         thread.start()
     try:
@@ -143,6 +160,8 @@ def _hand_over(pool: _Pool[Value], before_waiting: Callable[[], None], threads: 
     while threads:
         if pool.results.empty():
             before_waiting()
+            if threads > 1:
+                time.sleep(_GATHER_S)
         result = pool.results.get()
         if isinstance(result, Fetched):
             pool.under_way.release()

@@ -96,6 +96,10 @@ class HostGate:
             self._leave_others()
             self._free.notify_all()
 
+    def room(self) -> int:
+        """How many connections there may be, as it was found last: a round number for who plans, no right to anything."""
+        return self._within(self._members)
+
     def pause(self, seconds: float) -> None:
         """Keeps everybody from asking this host for so long."""
         with self._free:
@@ -183,7 +187,10 @@ class HostGate:
         if self._slots is not None and time.monotonic() >= self._look_at:
             self._members = self._slots.members()
             self._look_at = time.monotonic() + _LOOK_S
-        share = -(-self._limits.concurrency // self._members)
+        return self._within(self._members)
+
+    def _within(self, members: int) -> int:
+        share = -(-self._limits.concurrency // members)
         return max(1, min(share, int(self._limits.concurrency * self._pace)))
 
     def _speed(self) -> str:

@@ -125,12 +125,12 @@ class HttpClient:
         while True:
             request = prepare()
             trace.attempts, tries = trace.attempts + 1, tries + 1
-            delay = self._delay(request, tries)
-            problem = self._try(request, sink, trace, delay)
+            problem = self._try(request, sink, trace, tries)
             if problem is None:
                 return
             if progressed():
-                tries, delay = 1, self._delay(request, 1)
+                tries = 1
+            delay = self._delay(request, tries)
             late = trace.seconds + (0.0 if problem.for_everybody else delay) >= (request.deadline_s or self.policy.deadline_s)
             if not problem.reason.transient or tries >= self.policy.attempts or late:
                 self._give_up(request, problem, trace)
@@ -160,8 +160,13 @@ class HttpClient:
                 self._gates[host] = HostGate(host, limits, self.clock, self.stop, slots)
             return self._gates[host]
 
-    def _try(self, request: Request, sink: Sink, trace: Trace, delay: float) -> Problem | None:
-        """One try with its redirects; what went wrong, or nothing. A host that asks for rest without saying how long gets ``delay``."""
+    def room(self) -> int:
+        """How many requests can be under way now, with all hosts that were asked so far; at least what one host allows at the start."""
+        with self._lock:
+            return sum(gate.room() for gate in self._gates.values()) or self.policy.host.concurrency
+
+    def _try(self, request: Request, sink: Sink, trace: Trace, tries: int) -> Problem | None:
+        """One try with its redirects; what went wrong, or nothing. A host that asks for rest without saying how long gets a back-off."""
         url, headers = request.url, dict(request.headers)
         for redirects in range(_REDIRECTS + 1):
             if not _usable(url):
@@ -173,7 +178,7 @@ class HttpClient:
                 asked = _Asked(url, headers, request.max_bytes or self.policy.max_bytes, started + left, redirects > 0, request)
                 outcome = self._ask(asked, turn, sink)
                 trace.seconds += self.clock.monotonic() - started
-                _tell(gate, turn, outcome, delay)
+                _tell(gate, turn, outcome, lambda: self._delay(request, tries))
             if not isinstance(outcome, str):
                 return outcome
             if not (_usable(outcome) and _host(outcome) == _host(url)):
@@ -256,7 +261,7 @@ class HttpClient:
         return None
 
 
-def _tell(gate: HostGate, turn: Turn, outcome: Problem | str | None, delay: float) -> None:
+def _tell(gate: HostGate, turn: Turn, outcome: Problem | str | None, delay: Callable[[], float]) -> None:
     """Lets the gate know what the host made of a request, before its slot goes to the next who waits for it."""
     if not isinstance(outcome, Problem):
         gate.answered(well=True)
@@ -266,7 +271,7 @@ def _tell(gate: HostGate, turn: Turn, outcome: Problem | str | None, delay: floa
             gate.overloaded(turn)
         if outcome.for_everybody:
             # Nobody asks the host again before that, this item neither.
-            gate.pause(delay if outcome.retry_after is None else outcome.retry_after)
+            gate.pause(delay() if outcome.retry_after is None else outcome.retry_after)
 
 
 def _too_large(limit: int) -> Problem:

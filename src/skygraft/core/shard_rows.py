@@ -51,7 +51,7 @@ class StoredRows:
         self._columns = [spec.key, "made_from", "status"]
         self._schema = spec.schema().remove_metadata()
         whole = pa.schema([self._schema.field(name) for name in self._columns])
-        self._facts, self._few_facts = whole.empty_table(), [pa.RecordBatch.from_pylist([], schema=whole)]
+        self._facts, self._few_facts = [whole.empty_table()], list[pa.RecordBatch]()
         # The number of the first row of each of the twin's row groups, and then of each of the log's records.
         self._starts, self._offsets, self._lengths = array("q"), array("q"), array("q")
         self._rows = self._groups = 0
@@ -68,13 +68,14 @@ class StoredRows:
             self._lengths.append(record.length)
         self._rows += batch.num_rows
         self._few_facts.append(batch.select(self._columns))
-        if len(self._few_facts) > _BATCHES:
+        if len(self._few_facts) >= _BATCHES:
             self._lay_out()
 
     def find(self, keys: pa.StringArray, made_from: pa.StringArray) -> Found:
         """The rows of items: for each key the last one that was added, if it is made from what is asked for."""
         self._lay_out()
-        key, source, status = (self._one(name) for name in self._columns)
+        facts = pa.concat_tables(self._facts)
+        key, source, status = (pa.concat_arrays(facts.column(name).chunks) for name in self._columns)
         # The first of equal keys is found: what came last must stand first.
         backward = pc.index_in(keys, value_set=key.take(pa.array(np.arange(self._rows - 1, -1, -1))))
         forward = pc.subtract(pa.scalar(self._rows - 1, pa.int64()), backward.cast(pa.int64()))
@@ -130,16 +131,13 @@ class StoredRows:
         self._groups = facts.num_row_groups
         counts = [facts.row_group(group).num_rows for group in range(self._groups)]
         self._starts.extend([0, *np.cumsum(counts).tolist()][: self._groups])
-        self._facts = table.replace_schema_metadata(None).cast(self._facts.schema)
+        self._facts.append(table.replace_schema_metadata(None).cast(self._facts[0].schema))
         self._rows = table.num_rows
 
     def _lay_out(self) -> None:
-        self._facts = pa.concat_tables([self._facts, pa.Table.from_batches(self._few_facts)]).combine_chunks()
-        del self._few_facts[1:]
-
-    def _one(self, name: str) -> pa.StringArray:
-        column = self._facts.column(name).combine_chunks()
-        return pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+        if self._few_facts:
+            self._facts.append(pa.Table.from_batches(self._few_facts, self._facts[0].schema).combine_chunks())
+            self._few_facts.clear()
 
 
 class _Reader:

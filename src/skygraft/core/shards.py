@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,8 @@ class ShardStore:
         self._log = ItemLog(folder / f"{name}.log", log_schema(spec))
         self._schema = spec.schema()
         # A record of the log is read as a whole: large rows have one of their own.
-        self._apart = any(column.packed for column in spec.columns)
+        self._packed = frozenset(column.name for column in spec.columns if column.packed)
+        self._light = pa.schema([field for field in self._schema if field.name not in self._packed])
         self._made = 0
         self._opened = False
         self._rows: StoredRows | None = None
@@ -139,11 +141,17 @@ class ShardStore:
         """Finishes items: one row each, missing columns are null. The rows survive whatever happens next."""
         if not rows:
             return
-        batch = pa.RecordBatch.from_pylist(list(rows), schema=self._schema)
-        records = self._log.append(*([batch.slice(row, 1) for row in range(len(rows))] if self._apart else [batch]))
+        batch = pa.RecordBatch.from_pylist(list(rows), schema=self._light)
+        whole = [self._with_packed(batch.slice(number, 1), row) for number, row in enumerate(rows)] if self._packed else [batch]
+        records = self._log.append(*whole)
         if self._rows is not None:
             self._rows.added(records, batch)
         self._made += len(rows)
+
+    def _with_packed(self, row: pa.RecordBatch, values: Mapping[str, object]) -> pa.RecordBatch:
+        """One row with its large bytes, which stay where they are in memory."""
+        columns = [_one(values.get(f.name), f.type) if f.name in self._packed else row.column(f.name) for f in self._schema]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def finish(self, items: Sequence[Item[Payload]], *, min_success_rate: float = 0.0) -> Summary:
         """Publishes the shard: a row for every item, in the order of ``items``.
@@ -180,6 +188,13 @@ class ShardStore:
         if self._rows is None:
             self._rows = StoredRows(self._spec, self._twin, self._log)
         return self._rows
+
+
+def _one(value: object, kind: pa.DataType) -> pa.Array:
+    """One value, without a copy of its bytes."""
+    if not isinstance(value, bytes) or kind != pa.large_binary():
+        return pa.array([value], kind)
+    return pa.LargeBinaryArray.from_buffers(kind, 1, [None, pa.py_buffer(struct.pack("<qq", 0, len(value))), pa.py_buffer(value)])
 
 
 __all__ = ["Item", "ItemColumns", "ShardName", "ShardStore", "Summary", "log_schema", "shard_of"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from skygraft.core.errors import CorruptDataError, ItemError, PermanentItemError, Reason, TransientError
 from skygraft.core.fetching import Fetched, fetch_many
@@ -20,7 +23,7 @@ from skygraft.core.identity import digest
 from skygraft.core.journal import Journal
 from skygraft.core.progress import progress
 from skygraft.core.schemas import PHOTO_SHARD
-from skygraft.core.shards import Item, ShardName, ShardStore, Summary, shard_of
+from skygraft.core.shards import Item, ItemColumns, ShardName, ShardStore, Summary, shard_of
 from skygraft.core.tables import read_table
 from skygraft.ground.access import LOCAL, Access, read_local
 from skygraft.ground.images import MAX_PIXELS, ImageFacts, inspect
@@ -28,6 +31,7 @@ from skygraft.ground.images import MAX_PIXELS, ImageFacts, inspect
 _LOG = logging.getLogger(__name__)
 _EXAMPLES = 3
 _ROWS_AT_ONCE = 16
+_AT_ONCE = 4096
 Row = dict[str, object]
 
 
@@ -63,20 +67,31 @@ class Terms:
     decode: bool = True
 
 
-def items_by_shard(photos: pa.Table, total: int, moved: tuple[str, str] = ("", "")) -> list[list[Item[str]]]:
-    """The photos of each shard, in the table's order; an item's payload is the address it is taken from.
+def shard_numbers(photos: pa.Table, total: int) -> NDArray[np.int32]:
+    """Which of so many shards each photo of a table with ``photo_id`` belongs to."""
+    batches = photos.select(["photo_id"]).to_batches(max_chunksize=_AT_ONCE)
+    return np.fromiter((shard_of(name, total) for batch in batches for name in batch.column(0).to_pylist()), np.int32, photos.num_rows)
+
+
+def photo_items(photos: pa.Table, moved: tuple[str, str] = ("", "")) -> ItemColumns:
+    """The photos as items, in the table's order; an item's payload is the address it is taken from.
 
     Args:
         photos: A table of photos with ``photo_id`` and ``url``.
-        total: How many shards.
         moved: A prefix of addresses, and what takes its place when asking; rows are known by the address in the table all the same.
     """
     home, instead = moved
-    shards: list[list[Item[str]]] = [[] for _ in range(total)]
-    for photo_id, url in zip(photos.column("photo_id").to_pylist(), photos.column("url").to_pylist(), strict=True):
-        address = instead + url.removeprefix(home) if url.startswith(home) else url
-        shards[shard_of(photo_id, total)].append(Item(photo_id, digest(url), address))
-    return shards
+    sources, addresses = [pa.array([], pa.string())], [pa.array([], pa.string())]
+    for batch in photos.select(["url"]).to_batches(max_chunksize=_AT_ONCE):
+        urls = batch.column(0).to_pylist()
+        sources.append(pa.array([digest(url) for url in urls], pa.string()))
+        there = [instead + url.removeprefix(home) if url.startswith(home) else url for url in urls]
+        addresses.append(pa.array(there, pa.string()))
+    return ItemColumns(_one(photos.column("photo_id").chunks), _one(sources), _one(addresses))
+
+
+def _one(chunks: list[pa.StringArray]) -> pa.StringArray:
+    return pa.concat_arrays([*chunks, pa.array([], pa.string())])
 
 
 def fetch_shard(
@@ -102,10 +117,9 @@ def fetch_shard(
     """
     with explained(store.target), store.open(), Journal(journal) as notes:
         pending = store.pending(items, retry_transient=terms.retry_transient)
-        intake = _Intake(store, {item.key: item for item in pending}, notes)
+        intake = _Intake(store, notes)
         access = access or Access()
-        local = [item for item in pending if item.payload.startswith(LOCAL)]
-        requests = (Request(item.payload, item.key, access.headers) for item in pending if not item.payload.startswith(LOCAL))
+        requests = (intake.asked(item, access) for item in pending if not item.payload.startswith(LOCAL))
 
         def process(answer: Response) -> Photo:
             return check(answer if access.follow is None else access.follow(client, answer), terms)
@@ -116,8 +130,9 @@ def fetch_shard(
                 intake.keep(result)
                 advance(1)
 
-            for item in local:
-                keep(_from_this_machine(item, access, client.policy.max_bytes, terms))
+            for item in pending:
+                if item.payload.startswith(LOCAL):
+                    keep(_from_this_machine(intake.asked(item, access), access, client.policy.max_bytes, terms))
             fetch_many(client, requests, keep, process=process, concurrency=terms.concurrency, before_waiting=intake.write)
         intake.close()
         return store.finish(items, min_success_rate=terms.min_success_rate)
@@ -138,11 +153,11 @@ def check(answer: Response, terms: Terms) -> Photo:
         raise
 
 
-def _from_this_machine(item: Item[str], access: Access, max_bytes: int, terms: Terms) -> Fetched[Photo]:
+def _from_this_machine(request: Request, access: Access, max_bytes: int, terms: Terms) -> Fetched[Photo]:
     """A picture of this machine, checked as if it had been fetched."""
-    request, trace = Request(item.payload, item.key), Trace(attempts=1)
+    trace = Trace(attempts=1)
     try:
-        return Fetched(request, check(read_local(item.payload, access, max_bytes), terms), None, trace)
+        return Fetched(request, check(read_local(request.url, access, max_bytes), terms), None, trace)
     except ItemError as error:
         return Fetched(request, None, error, trace)
 
@@ -155,10 +170,9 @@ def rows_of_other_cuts(folder: Path, name: ShardName, pending: Sequence[Item[str
         name: The shard that is worked on; files of its own cut are not read.
         pending: What is needed.
     """
-    needed = {item.key: item.made_from for item in pending}
-    for path in sorted(folder.glob("*-of-*.parquet")) if needed else []:
-        if path.stem.endswith(f"-of-{name.total:04d}"):
-            continue
+    others = [path for path in sorted(folder.glob("*-of-*.parquet")) if not path.stem.endswith(f"-of-{name.total:04d}")]
+    needed = {item.key: item.made_from for item in pending} if others else {}
+    for path in others if needed else []:
         try:
             known = read_table(PHOTO_SHARD, path, ["photo_id", "made_from", "status"]).to_pylist()
         except CorruptDataError as error:
@@ -183,21 +197,29 @@ def _rows(path: Path, photo_ids: list[str]) -> Iterator[list[Row]]:
 class _Intake:
     """Turns results into rows, and counts what failed."""
 
-    def __init__(self, store: ShardStore, items: dict[str, Item[str]], journal: Journal) -> None:
-        self._store, self._items, self._journal = store, items, journal
+    def __init__(self, store: ShardStore, journal: Journal) -> None:
+        self._store, self._journal = store, journal
+        self._under_way: dict[str, Item[str]] = {}
         self._passing: list[Row] = []
         self._rows: list[Row] = []
         self._notes: list[dict[str, str | int | float]] = []
-        self._failed: defaultdict[Reason, list[str]] = defaultdict(list)
+        self._failed: Counter[Reason] = Counter()
+        self._examples: defaultdict[Reason, list[str]] = defaultdict(list)
+
+    def asked(self, item: Item[str], access: Access) -> Request:
+        """The request for an item, whose result will come."""
+        self._under_way[item.key] = item
+        return Request(item.payload, item.key, access.headers)
 
     def keep(self, result: Fetched[Photo]) -> None:
         """Takes a result in; it is written down at the latest when :meth:`write` is called, unless it may be another one next time."""
-        item = self._items[result.request.key]
+        item = self._under_way.pop(result.request.key)
         reason = Reason.OK if result.error is None else result.error.reason
         row = _row(item, result.value, result.error)
         (self._passing if reason.transient else self._rows).append(row)
         if result.error is not None:
-            self._failed[reason].append(item.key)
+            self._failed[reason] += 1
+            self._examples[reason] = heapq.nsmallest(_EXAMPLES, [*self._examples[reason], item.key])
             _LOG.debug("%s: %s", item.key, result.error)
         self._notes.append(
             {"key": item.key, "status": reason.value, "attempts": result.trace.attempts, "seconds": round(result.trace.seconds, 3)}
@@ -218,9 +240,9 @@ class _Intake:
         self.write()
         if self._passing:
             self._store.add(sorted(self._passing, key=lambda row: str(row["photo_id"])))
-        for reason, keys in sorted(self._failed.items()):
+        for reason, count in sorted(self._failed.items()):
             again = "; 'skygraft retry-failed' asks again" if reason.transient else ""
-            _LOG.warning("%s: %d photos, such as %s%s", reason, len(keys), ", ".join(sorted(keys)[:_EXAMPLES]), again)
+            _LOG.warning("%s: %d photos, such as %s%s", reason, count, ", ".join(self._examples[reason]), again)
 
 
 def _row(item: Item[str], photo: Photo | None, error: ItemError | None) -> Row:

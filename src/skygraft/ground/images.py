@@ -18,6 +18,8 @@ _FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"}
 _READ_AS = ("JPEG", "PNG", "WEBP")
 _HASH_SIDE = 8
 _SCAN = 0xDA
+# Start of a frame, in which the size stands, of any kind of coding; tables have three numbers between.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # What Pillow's decoders raise on broken bytes, beside its own errors.
 _BROKEN = (OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, OverflowError, EOFError, struct.error, zlib.error)
 
@@ -83,14 +85,12 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS, *, decode: bool = True) -
         raise PermanentItemError(f"not a picture but {_described(kind)}, {len(data)} bytes", Reason.NOT_AN_IMAGE)
     if kind not in _READ_AS:
         raise PermanentItemError(f"a {kind} picture; only {', '.join(_READ_AS)} are read", Reason.NOT_AN_IMAGE)
+    if kind == "JPEG" and not decode:
+        return _followed(data, max_pixels)
     try:
         with Image.open(io.BytesIO(data), formats=(kind,)) as picture:
             width, height = picture.size
-            if width * height > max_pixels:
-                raise PermanentItemError(f"{width} x {height} pixels, more than {max_pixels} are allowed", Reason.TOO_LARGE)
-            if kind == "JPEG" and not decode:
-                _require_end(data)
-                return ImageFacts(kind, width, height, hashlib.sha256(data).hexdigest(), None)
+            _require_few(width, height, max_pixels)
             picture.draft("L", (max(width // 8, 2 * _HASH_SIDE), max(height // 8, 2 * _HASH_SIDE)))
             phash = difference_hash(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -100,16 +100,39 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS, *, decode: bool = True) -
     return ImageFacts(kind, width, height, hashlib.sha256(data).hexdigest(), phash)
 
 
-def _require_end(data: bytes) -> None:
-    """Raises ValueError unless a JPEG's end marker stands behind the start of its scan; a thumbnail's, before that, does not count."""
-    place = 2
+def _followed(data: bytes, max_pixels: int) -> ImageFacts:
+    """What a JPEG's markers tell of it."""
+    try:
+        width, height = _size(data)
+    except (ValueError, IndexError) as error:
+        raise PermanentItemError(f"a JPEG whose markers lead nowhere ({error})", Reason.CORRUPT_IMAGE) from None
+    _require_few(width, height, max_pixels)
+    return ImageFacts("JPEG", width, height, hashlib.sha256(data).hexdigest(), None)
+
+
+def _require_few(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise PermanentItemError(f"{width} x {height} pixels, more than {max_pixels} are allowed", Reason.TOO_LARGE)
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """A JPEG's width and height; ValueError unless its end marker stands behind the start of its scan.
+
+    A thumbnail's own markers, inside of a segment before that, do not count.
+    """
+    place, size = 2, (0, 0)
     while (marker := data[place + 1]) != _SCAN:
         if data[place] != 0xFF:
             raise ValueError("no marker where one must stand")
+        if marker in _FRAMES:
+            size = int.from_bytes(data[place + 7 : place + 9], "big"), int.from_bytes(data[place + 5 : place + 7], "big")
         # Markers may be led by any number of fill bytes.
         place += 1 if marker == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     if data.rfind(b"\xff\xd9", place) < 0:
         raise ValueError("no end marker")
+    if 0 in size:
+        raise ValueError("no size")
+    return size
 
 
 def difference_hash(picture: Image.Image) -> int:

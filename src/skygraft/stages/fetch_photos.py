@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import pyarrow as pa
+
 from skygraft.config.model import Config, nearest
 from skygraft.config.photos import Photos
 from skygraft.core.errors import ConfigError, SuccessRateError
 from skygraft.core.http import HttpClient
 from skygraft.core.identity import digest
 from skygraft.core.schemas import PHOTO_SHARD, PHOTOS
-from skygraft.core.shards import Item, ShardName, ShardStore
+from skygraft.core.shards import ShardName, ShardStore
 from skygraft.core.tables import read_table
 from skygraft.ground.access import Access
-from skygraft.ground.download import Terms, fetch_shard, items_by_shard, rows_of_other_cuts
-from skygraft.ground.forgotten import read_forgotten
+from skygraft.ground.download import Terms, fetch_shard, photo_items, rows_of_other_cuts, shard_numbers
+from skygraft.ground.forgotten import read_forgotten, without
 from skygraft.stages import identities, photo_access, photo_licences
 from skygraft.stages.layout import FORGOTTEN, Layout
 from skygraft.stages.network import http_client, named_hosts
@@ -59,7 +61,8 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     access = photo_access.picture_access(config, section)
     table = read_table(PHOTOS, layout.photos(photos), ["photo_id", "url", "licence"])
     photo_licences.require_allowed(section, table, layout.photos(photos))
-    items = items_by_shard(table, section.shards, photo_access.moved(section))
+    table = table.select(["photo_id", "url"])
+    belongs = shard_numbers(table, section.shards)
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient, section.decode)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)
     failures: list[SuccessRateError] = []
@@ -67,7 +70,7 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     with services(config), http_client(section.network, config.seed, agent, named=named) as client:
         for number in shards:
             try:
-                _fetch(config, photos, number, items[number], client, terms, access)
+                _fetch(config, photos, number, table.filter(pa.array(belongs == number)), client, terms, access)
             except SuccessRateError as error:
                 _LOG.error("%s", error)
                 failures.append(error)
@@ -86,7 +89,7 @@ def work_folder(config: Config, photos: str) -> Path:
     return Layout(config).work("fetch_photos", photos, digest(own))
 
 
-def _fetch(config: Config, photos: str, number: int, items: list[Item[str]], client: HttpClient, terms: Terms, access: Access) -> None:
+def _fetch(config: Config, photos: str, number: int, table: pa.Table, client: HttpClient, terms: Terms, access: Access) -> None:
     layout, folder = Layout(config), work_folder(config, photos)
     name = ShardName(number, _section(config, photos).shards)
     target = layout.photo_shard(photos, number)
@@ -94,8 +97,7 @@ def _fetch(config: Config, photos: str, number: int, items: list[Item[str]], cli
     store = ShardStore(folder, name, PHOTO_SHARD, target, meta)
     with store.open():
         # Read while the shard is held: what is forgotten later is taken out of it by whoever forgets.
-        gone = read_forgotten(FORGOTTEN)
-        items = [item for item in items if item.key not in gone]
+        items = photo_items(without(table, read_forgotten(FORGOTTEN)), photo_access.moved(_section(config, photos)))
         for rows in rows_of_other_cuts(folder, name, store.pending(items)):
             store.add(rows)
         summary = fetch_shard(store, items, client, folder / f"{name}.journal.jsonl", terms, access)
