@@ -1,4 +1,4 @@
-"""NAIP as a source of tiles: chosen on the scenes table, read quad by quad, and put together where a tile crosses several."""
+"""NAIP as a source of tiles: chosen on the scenes table, and put together where a tile crosses several quads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -32,7 +33,7 @@ Read = list[tuple[str, int, Outcome]]
 
 
 @dataclass
-class _Request:
+class QuadRequest:
     """A tile to read, how far down its candidates the work has come, and what is at hand of the present one."""
 
     tile: Tile
@@ -46,7 +47,12 @@ class _Request:
         return self.candidates[len(self.tried)]
 
     def settle(self, quads: Mapping[int, Quad], options: Naip) -> Row | None:
-        """The finished row once all parts are there, or none where the tile goes on to its next candidate."""
+        """The finished row once all parts are there, or none where the tile goes on to its next candidate.
+
+        Args:
+            quads: The quad of each row that candidates name.
+            options: Bands and limits.
+        """
         mosaic, named = self.mosaic, [quads[scene] for scene in self.mosaic.scenes]
         parts = [self.parts[scene] for scene in mosaic.scenes]
         self.parts = {}
@@ -72,6 +78,13 @@ class _Request:
         return {"tile_id": self.tile.tile_id, "status": self.tried[0][0].value, "detail": detail}
 
 
+class QuadReader(Protocol):
+    """Reads tiles of some quads: out of their files, or computed by a service."""
+
+    def rows(self, requests: Sequence[QuadRequest]) -> Iterator[Row]:
+        """One row for each request, as they come; ``made_from`` is left to the caller."""
+
+
 @dataclass(frozen=True)
 class QuadTiles:
     """NAIP as a source of tiles.
@@ -79,12 +92,12 @@ class QuadTiles:
     Args:
         section: Bands, years and order.
         scenes: The scenes table.
-        open_source: Gives the bytes behind a bare address.
+        reader: Makes a reader of the quads that candidates name.
     """
 
     section: Naip
     scenes: pa.Table
-    open_source: Callable[[str], Source]
+    reader: Callable[[Mapping[int, Quad]], QuadReader]
 
     def items(self, tiles: pa.Table) -> list[Item[Work]]:
         """Each tile with its candidates; a row holds while they and all that changes pixels stay the same."""
@@ -100,41 +113,64 @@ class QuadTiles:
         """One row for each tile, as they come.
 
         Raises:
-            EndpointError: The storage or its signatures are out of order.
+            EndpointError: The storage, its signatures or the service are out of order.
         """
-        requests: dict[str, _Request] = {}
+        requests: list[QuadRequest] = []
         for tile, choice in (item.payload for item in pending):
             if choice.candidates:
-                requests[tile.tile_id] = _Request(tile, choice.candidates)
+                requests.append(QuadRequest(tile, choice.candidates))
             else:
                 yield {"tile_id": tile.tile_id, "status": choice.reason.value, "detail": choice.detail}
-        windows = [scene for request in requests.values() for scene in request.mosaic.scenes]
+        windows = [scene for request in requests for scene in request.mosaic.scenes]
         if windows:
             _LOG.info("windows=%d scenes=%d windows_per_scene=%.1f", len(windows), len(set(windows)), len(windows) / len(set(windows)))
-        wanted = sorted({scene for request in requests.values() for mosaic in request.candidates for scene in mosaic.scenes})
+        wanted = sorted({scene for request in requests for mosaic in request.candidates for scene in mosaic.scenes})
         named = (Quad.from_row(row) for row in self.scenes.take(pa.array(wanted, pa.int64())).to_pylist())
-        quads = dict(zip(wanted, named, strict=True))
-        at_once = self.section.network.concurrency
+        yield from self.reader(dict(zip(wanted, named, strict=True))).rows(requests)
+
+
+@dataclass(frozen=True)
+class FileQuads:
+    """Reads tiles out of the quads' files, quad by quad.
+
+    Args:
+        options: Bands, limits and resampling.
+        quads: The quad of each row that candidates name.
+        open_source: Gives the bytes behind a bare address.
+    """
+
+    options: Naip
+    quads: Mapping[int, Quad]
+    open_source: Callable[[str], Source]
+
+    def rows(self, requests: Sequence[QuadRequest]) -> Iterator[Row]:
+        """One row for each request, as they come.
+
+        Raises:
+            EndpointError: The storage or its signatures are out of order.
+        """
+        pending = {request.tile.tile_id: request for request in requests}
+        at_once = self.options.network.concurrency
         with ThreadPoolExecutor(at_once, "quad") as units, ThreadPoolExecutor(at_once, "range") as ranges:
-            while requests:
-                for row in self._round(requests, quads, units, ranges):
-                    del requests[row["tile_id"]]
+            while pending:
+                for row in self._round(pending, units, ranges):
+                    del pending[row["tile_id"]]
                     yield row
 
-    def _round(self, requests: Mapping[str, _Request], quads: Mapping[int, Quad], units: Executor, ranges: Executor) -> Iterator[Row]:
+    def _round(self, requests: Mapping[str, QuadRequest], units: Executor, ranges: Executor) -> Iterator[Row]:
         """Asks the quads of every request's next candidate; finished rows as they come."""
         groups: dict[int, list[Tile]] = defaultdict(list)
         for request in requests.values():
             for scene in request.mosaic.scenes:
                 groups[scene].append(request.tile)
         # Neighbouring quads have neighbouring names, so that few tiles wait for their other parts.
-        todo = sorted(groups, key=lambda scene: quads[scene].scene_id, reverse=True)
-        for read in _few_ahead(todo, units, lambda scene: self._quad(scene, quads[scene], groups[scene], ranges), self.section):
+        todo = sorted(groups, key=lambda scene: self.quads[scene].scene_id, reverse=True)
+        for read in _few_ahead(todo, units, lambda scene: self._quad(scene, self.quads[scene], groups[scene], ranges), self.options):
             for tile_id, scene, outcome in read:
                 request = requests[tile_id]
                 request.parts[scene] = outcome
                 if len(request.parts) == len(request.mosaic.scenes):
-                    row = request.settle(quads, self.section)
+                    row = request.settle(self.quads, self.options)
                     if row is not None:
                         yield row
 
@@ -146,7 +182,7 @@ class QuadTiles:
         for start in range(0, len(ordered), _BATCH):
             batch = ordered[start : start + _BATCH]
             try:
-                parts = read_parts(quad, batch, cog, self.section, ranges)
+                parts = read_parts(quad, batch, cog, self.options, ranges)
             except ItemError as error:
                 _LOG.warning("scene %s: %s", quad.scene_id, error)
                 return found + [(tile.tile_id, scene, error) for tile in ordered[start:]]

@@ -11,17 +11,21 @@ from skygraft.config.model import Config, nearest
 from skygraft.config.naip import Naip
 from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ConfigError
+from skygraft.core.identity import digest
 from skygraft.core.schemas import SCENES
 from skygraft.core.tables import read_table
+from skygraft.imagery.earthengine.quads import EngineQuads
 from skygraft.imagery.earthengine.tiles import EarthEngineReader
+from skygraft.imagery.headers import Headers
 from skygraft.imagery.naip_scenes import NAIP_CATALOGUES
 from skygraft.imagery.protocol import TileSource
-from skygraft.imagery.quad_tiles import QuadTiles
+from skygraft.imagery.quad_tiles import FileQuads, QuadTiles
 from skygraft.imagery.reading import Reader
 from skygraft.imagery.scene_tiles import SceneTiles
 from skygraft.imagery.scenes import CATALOGUES, check_bands
 from skygraft.imagery.signers import signer_of
-from skygraft.imagery.sources import source_of
+from skygraft.imagery.sources import Source, source_of
+from skygraft.stages import identities
 from skygraft.stages.aerial import open_aerial
 from skygraft.stages.earth_engine import open_earth_engine
 from skygraft.stages.layout import Layout
@@ -58,10 +62,14 @@ def _sentinel2(config: Config, imagery: str) -> Iterator[SceneTiles]:
         with open_earth_engine(config, section.engine) as session:
             yield SceneTiles(section, scenes, lambda named: EarthEngineReader(section, named, session))
         return
-    signer = signer_of(catalogue, section.network.deadline_s)
+    signer, headers = signer_of(catalogue, section.network.deadline_s), _headers(config, imagery)
     with http_client(section.network, config.seed, named=named_hosts(config)) as client:
         at_once = section.network.concurrency
-        yield SceneTiles(section, scenes, lambda named: Reader(section, named, lambda href: source_of(href, client, signer), at_once))
+
+        def open_source(href: str) -> Source:
+            return source_of(href, client, signer, headers)
+
+        yield SceneTiles(section, scenes, lambda named: Reader(section, named, open_source, at_once))
 
 
 @contextlib.contextmanager
@@ -70,9 +78,18 @@ def _naip(config: Config, imagery: str) -> Iterator[QuadTiles]:
     if not isinstance(section, Naip):
         raise AssertionError("unreachable: the table of openers goes by source")
     scenes = read_table(SCENES, Layout(config).scenes(imagery))
-    signer = signer_of(NAIP_CATALOGUES[section.catalogue], section.network.deadline_s)
+    if section.catalogue == "earth_engine":
+        with open_earth_engine(config, section.engine) as session:
+            yield QuadTiles(section, scenes, lambda named: EngineQuads(section, named, session))
+        return
+    signer, headers = signer_of(NAIP_CATALOGUES[section.catalogue], section.network.deadline_s), _headers(config, imagery)
     with http_client(section.network, config.seed, named=named_hosts(config)) as client:
-        yield QuadTiles(section, scenes, lambda href: source_of(href, client, signer))
+        yield QuadTiles(section, scenes, lambda named: FileQuads(section, named, lambda href: source_of(href, client, signer, headers)))
+
+
+def _headers(config: Config, imagery: str) -> Headers:
+    """Headers kept from other shards and runs of an imagery; a world drawn otherwise has other files under the same names."""
+    return Headers(Layout(config).work("headers", imagery, digest(identities.world_identity(config))))
 
 
 _OPENERS: Mapping[str, Opener] = {

@@ -168,19 +168,15 @@ def npy(layers: Sequence[Layer], place: Place) -> bytes:
 
 def _sampled(band: Band, mode: str, place: Place) -> tuple[Values, Mask]:
     with rasterio.open(band.path) as file:
-        same = file.crs.to_epsg() == place.epsg
-        if mode != "nearest" and not same:
-            raw = _interpolated(file, band.number, mode, place)
-        else:
-            raw = _nearest(file, band.number, place, same=same)
+        raw = _nearest(file, band.number, place) if mode == "nearest" else _interpolated(file, band.number, mode, place)
     return band.values(raw), np.not_equal(raw, 0)
 
 
-def _nearest(file: rasterio.DatasetReader, number: int, place: Place, *, same: bool) -> NDArray[np.generic]:
+def _nearest(file: rasterio.DatasetReader, number: int, place: Place) -> NDArray[np.generic]:
     """The pixels that the grid's centres lie in; 0 outside the file."""
     there, here = place.transform, file.transform
     x, y = np.meshgrid(there.c + there.a * (np.arange(place.width) + 0.5), there.f + there.e * (np.arange(place.height) + 0.5))
-    if not same:
+    if file.crs.to_epsg() != place.epsg:
         x, y = Transformer.from_crs(place.epsg, file.crs, always_xy=True).transform(x, y)
     column, row = np.floor((x - here.c) / here.a).astype(int), np.floor((y - here.f) / here.e).astype(int)
     inside = (column >= 0) & (column < file.width) & (row >= 0) & (row < file.height)

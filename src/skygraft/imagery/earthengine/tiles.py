@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ItemError
 from skygraft.geo.clouds import cloud_fraction, nodata_fraction
 from skygraft.geo.tiles import Tile
+from skygraft.imagery.earthengine.ahead import rows_of
 from skygraft.imagery.earthengine.grids import Grid
 from skygraft.imagery.earthengine.images import CLEAR, CLOUD_SCORE, SENTINEL2, sentinel2_image, with_clear
 from skygraft.imagery.earthengine.session import EarthEngine
@@ -29,7 +29,6 @@ from skygraft.imagery.sentinel2 import Scene, Taken, columns_of, refusal
 
 _LOG = logging.getLogger(__name__)
 _NAMES = CATALOGUES["earth_engine"].assets
-_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -52,21 +51,7 @@ class EarthEngineReader:
         Raises:
             EndpointError: The service as a whole cannot be used; rows handed over are good.
         """
-        at_once = self.options.engine.network.concurrency
-        todo = list(requests)[::-1]
-        running: set[Future[Row]] = set()
-        with ThreadPoolExecutor(at_once, "tile") as pool:
-            try:
-                while todo or running:
-                    # Few are ahead of whoever takes the rows: each holds its pixels until it is taken.
-                    while todo and len(running) < _AHEAD * at_once:
-                        running.add(pool.submit(self._row, todo.pop()))
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield future.result()
-            finally:
-                for future in running:
-                    future.cancel()
+        return rows_of(requests, self._row, self.options.engine.network.concurrency)
 
     def _row(self, request: TileRequest) -> Row:
         """Asks the tile's scenes, one after the other."""
