@@ -71,34 +71,43 @@ def read_parts(quad: Quad, tiles: Sequence[Tile], cog: Cog, options: Naip, pool:
     if layout.dtype != np.uint8 or layout.samples <= max(BANDS.index(band) for band in options.bands):
         raise corrupt(f"it has {layout.samples} samples a pixel of {layout.dtype}; bytes of {', '.join(BANDS)} are expected")
     places = [_own_pixels(quad, tile, layout) for tile in tiles]
-    windows = [place or window_around(tile, quad.epsg, layout) for tile, place in zip(tiles, places, strict=True)]
-    shown = [window for window in windows if window.size]
-    read = iter(read_together([(cog, shown)], pool)[0])
+    windows = [
+        window_around(tile, quad.epsg, layout) if place is None else _inside(place, tile.size_px, layout)
+        for tile, place in zip(tiles, places, strict=True)
+    ]
+    read = iter(read_together([(cog, [window for window in windows if window.size])], pool)[0])
     parts = []
     for tile, place, window in zip(tiles, places, windows, strict=True):
-        pixels = next(read) if window.size else np.zeros((0, 0, layout.samples), np.uint8)
-        if not place:
-            pixels = _onto(pixels, window, layout, quad.epsg, tile, options)
-        parts.append(Part(np.atleast_3d(pixels).astype(np.uint8, copy=False), bool(place)))
+        whole = np.zeros((tile.size_px, tile.size_px, layout.samples), np.uint8)
+        if window.size and place is not None:
+            top, left = window.row - place[0], window.column - place[1]
+            whole[top : top + window.height, left : left + window.width] = _samples_last(next(read))
+        elif window.size:
+            whole = _samples_last(warp(next(read), window, layout, quad.epsg, tile, Resampling[options.resampling]))
+        parts.append(Part(whole, place is not None))
     return parts
 
 
-def _own_pixels(quad: Quad, tile: Tile, layout: Layout) -> Window | None:
-    """Where the tile's pixels stand in the file as they are; none where they have to be made."""
+def _own_pixels(quad: Quad, tile: Tile, layout: Layout) -> tuple[int, int] | None:
+    """Row and column of the tile's first pixel in the file, also beyond its edges; none where pixels have to be made."""
     if quad.epsg != tile.epsg or not np.isclose([layout.pixel_m, layout.pixel_height_m], tile.gsd_m, rtol=_SLACK_PX).all():
         return None
     west, _, _, north = tile.bounds
     column, row = (west - layout.west) / layout.pixel_m, (layout.north - north) / layout.pixel_height_m
-    window = Window(round(row), round(column), tile.size_px, tile.size_px)
-    whole = abs(window.row - row) < _SLACK_PX and abs(window.column - column) < _SLACK_PX
-    inside = window.row >= 0 <= window.column and window.row + tile.size_px <= layout.height
-    return window if whole and inside and window.column + tile.size_px <= layout.width else None
+    whole = abs(round(row) - row) < _SLACK_PX and abs(round(column) - column) < _SLACK_PX
+    return (round(row), round(column)) if whole else None
 
 
-def _onto(pixels: NDArray[np.generic], window: Window, layout: Layout, epsg: int, tile: Tile, options: Naip) -> NDArray[np.generic]:
-    if not window.size:
-        return np.zeros((tile.size_px, tile.size_px, layout.samples), np.uint8)
-    return warp(pixels, window, layout, epsg, tile, Resampling[options.resampling])
+def _inside(first: tuple[int, int], size: int, layout: Layout) -> Window:
+    """The part of a tile's pixels that the file has."""
+    top, left = max(0, first[0]), max(0, first[1])
+    bottom, right = min(layout.height, first[0] + size), min(layout.width, first[1] + size)
+    return Window(top, left, max(0, bottom - top), max(0, right - left))
+
+
+def _samples_last(pixels: NDArray[np.generic]) -> Bytes:
+    """Rows, columns and samples, also where a pixel has one."""
+    return np.atleast_3d(pixels).astype(np.uint8, copy=False)
 
 
 def merged(parts: Sequence[Part]) -> Bytes:
