@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,26 @@ def test_each_block_is_fetched_once_and_nothing_on_a_second_run(place: Place) ->
     assert len({(one.path, one.range) for one in reads}) == len(reads)
     # 60 tiles of 3 bands and a classification: far fewer requests than windows.
     assert len(reads) <= 60
+
+
+def test_headers_are_asked_for_once_by_all_shards_and_runs(place: Place) -> None:
+    place.write([AUGUST], places_in(AUGUST, 60, dt.date(2018, 8, 1)))
+    settings = config(shards=2)
+    with place.served(prepare=settings) as services:
+        fetch_tiles.run(settings, imagery="s2", shard=0)
+        first = [(one.path, one.range) for one in services.requests(host=BLOB_HOST)]
+        fetch_tiles.run(settings, imagery="s2", shard=1)
+        other = [(one.path, one.range) for one in services.requests(host=BLOB_HOST)][len(first) :]
+        before = Path("data/imagery/s2/0000-of-0002.parquet").read_bytes()
+        shutil.rmtree("work/fetch_tiles")
+        Path("data/imagery/s2/0000-of-0002.parquet").unlink()
+        fetch_tiles.run(settings, imagery="s2", shard=0)
+        again = [(one.path, one.range) for one in services.requests(host=BLOB_HOST)][len(first) + len(other) :]
+    headers = {one for one in first if one[1] == "bytes=0-32767"}
+    assert len(headers) == len(BANDS) + 1
+    # What is asked for a second time are the blocks, and nothing else.
+    assert sorted(again) == sorted(set(first) - headers) and not headers & set(other)
+    assert Path("data/imagery/s2/0000-of-0002.parquet").read_bytes() == before
 
 
 def test_reasons_are_recorded_where_nothing_qualifies(place: Place) -> None:
