@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,47 @@ from pyproj import Transformer
 from skygraft.core.http import HostLimits, HttpClient, HttpPolicy
 from skygraft.imagery.earthengine.login import find_login
 from skygraft.imagery.earthengine.session import EarthEngine, earth_engine
-from skygraft.world.earthengine import TOKEN_PATH, Account, EarthEngineService
+from skygraft.world.earthengine import AUDIENCE, TOKEN_PATH, EarthEngineService
 from skygraft.world.earthengine_pixels import Band, Stored
 from skygraft.world.wire import Request, Response
 from tests.clock import FakeClock
 from tests.servers.standin import Spoil, StandIn, stand_in
 
 PROJECT = "embedded-world"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A service account with a key of its own, made anew each time."""
+
+    email: str = "reader@embedded-world.iam.gserviceaccount.com"
+
+    @cached_property
+    def _key(self) -> Any:
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    @property
+    def certificate(self) -> str:
+        """The public key, PEM."""
+        from cryptography.hazmat.primitives import serialization
+
+        public: bytes = self._key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return public.decode()
+
+    def write(self, path: Path, project: str, token_uri: str = AUDIENCE) -> None:
+        """Writes its key file, as Google hands it out."""
+        from cryptography.hazmat.primitives import serialization
+
+        private = self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+        told = {"type": "service_account", "project_id": project, "private_key_id": "1", "private_key": private, "client_email": self.email}
+        path.write_text(json.dumps({**told, "client_id": "1", "token_uri": token_uri}), encoding="utf-8")
+        path.chmod(0o600)
+
+
 ACCOUNT = Account()
 
 

@@ -131,7 +131,7 @@ def test_a_candidate_that_is_not_there_gives_way_to_the_next(place: Place) -> No
         assert (absent["status"], "not found" in absent["detail"]) == ("not_found", True)
         half = computed(engine, place, request(place, (0, 1), (1,)), resampling="nearest", max_nodata=0.9)
     assert half["status"] == "ok" and 0 < half["nodata_fraction"][0] < 0.9
-    assert half["detail"].startswith("after 1 other candidates: west+east") or half["detail"].startswith("after 1 other candidates: west")
+    assert half["detail"].startswith("after 1 other candidates: west: HTTP 400: Image.load: Image asset 'USDA/NAIP/DOQQ/west' not found")
 
 
 def test_a_quota_that_is_used_up_ends_the_matter_for_now(place: Place) -> None:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ MAX_SIDE = 32768
 TOKEN_PATH = "/token"
 _PATH = re.compile(r"/v1/projects/([^/:]+)/([A-Za-z:]+)")
 _UTM = re.compile(r"EPSG:(32[67](?:0[1-9]|[1-5]\d|60))")
-_AUDIENCE = "https://oauth2.googleapis.com/token"
+AUDIENCE = "https://oauth2.googleapis.com/token"
 _STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
 
 
@@ -104,7 +104,7 @@ class EarthEngineService:
         import google.auth.jwt
 
         try:
-            google.auth.jwt.decode(asked.get("assertion", ""), certs=self.certificate, audience=_AUDIENCE)
+            google.auth.jwt.decode(asked.get("assertion", ""), certs=self.certificate, audience=AUDIENCE)
         except (ValueError, google.auth.exceptions.GoogleAuthError):
             return False
         return True
@@ -146,38 +146,6 @@ class EarthEngineService:
         if size > MAX_BYTES:
             raise GraphError(f"Total request size ({size} bytes) must be less than or equal to {MAX_BYTES} bytes.")
         return Response(200, {"Content-Type": "application/octet-stream"}, npy(layers, place))
-
-
-@dataclass(frozen=True)
-class Account:
-    """A service account with a key of its own, made anew each time."""
-
-    email: str = "reader@embedded-world.iam.gserviceaccount.com"
-
-    @cached_property
-    def _key(self) -> Any:
-        from cryptography.hazmat.primitives.asymmetric import rsa
-
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-    @property
-    def certificate(self) -> str:
-        """The public key, PEM."""
-        from cryptography.hazmat.primitives import serialization
-
-        public: bytes = self._key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return public.decode()
-
-    def write(self, path: Path, project: str, token_uri: str = _AUDIENCE) -> None:
-        """Writes its key file, as Google hands it out."""
-        from cryptography.hazmat.primitives import serialization
-
-        private = self._key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode()
-        told = {"type": "service_account", "project_id": project, "private_key_id": "1", "private_key": private, "client_email": self.email}
-        path.write_text(json.dumps({**told, "client_id": "1", "token_uri": token_uri}), encoding="utf-8")
-        path.chmod(0o600)
 
 
 def failure(status: int, message: str, reason: str | None = None) -> Response:

@@ -36,7 +36,6 @@ class Projection:
     """A band's projection."""
 
     epsg: int
-    gsd: float
 
 
 @dataclass(frozen=True)
@@ -254,7 +253,7 @@ def _resample(image: Picture, mode: str) -> Picture:
 def _projection(image: Picture) -> Projection:
     if image.stored is None or len({layer.gsd for layer in image.layers}) != 1:
         raise GraphError("Image.projection: The bands of the specified image contains different projections.")
-    return Projection(image.stored.epsg, image.layers[0].gsd)
+    return Projection(image.stored.epsg)
 
 
 def _geometry(feature: Picture) -> shapely.Geometry:
@@ -306,7 +305,6 @@ _FUNCTIONS: Mapping[str, tuple[Handler, Mapping[str, Any]]] = {
     "Image.resample": (_resample, {"image": Picture, "mode": str}),
     "Image.projection": (_projection, {"image": Picture}),
     "Projection.crs": (lambda projection: f"EPSG:{projection.epsg}", {"projection": Projection}),
-    "Projection.nominalScale": (lambda proj: proj.gsd, {"proj": Projection}),
     "Image.geometry": (_geometry, {"feature": Picture}),
     "Element.get": (_get, {"object": Picture, "property": str}),
     "ImageCollection.fromImages": (_from_images, {"images": list}),

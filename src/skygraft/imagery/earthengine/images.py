@@ -32,14 +32,13 @@ def listing(
         properties: For each of the features' properties the image's own.
 
     Returns:
-        A feature an image: its outline, ``properties``, and ``crs`` and ``gsd`` of the band.
+        A feature an image: its outline, ``properties``, and the band's ``crs``.
     """
     import ee
 
     def described(image: ee.Image) -> ee.Feature:
-        projection = image.select([band]).projection()
         own: dict[str, Any] = {name: image.get(known) for name, known in properties.items()}
-        feature: ee.Feature = ee.Feature(image.geometry(), {**own, "crs": projection.crs(), "gsd": projection.nominalScale()})
+        feature: ee.Feature = ee.Feature(image.geometry(), {**own, "crs": image.select([band]).projection().crs()})
         return feature
 
     rings = [[[[west, south], [east, south], [east, north], [west, north], [west, south]]] for west, south, east, north in boxes]
