@@ -29,7 +29,10 @@ Paint = Callable[[np.ndarray], None]
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """One scene: `paint` changes its classification (rows and columns of 20 m), which is vegetation elsewhere."""
+    """One scene: `paint` changes its classification (rows and columns of 20 m), which is vegetation elsewhere.
+
+    A `real` file of all bands but B10, in their order, gives the pixels instead of a drawing.
+    """
 
     name: str
     day: dt.date
@@ -43,6 +46,7 @@ class SceneSpec:
     paint: Paint | None = None
     gap_rows: int = 0
     boa_offset_applied: bool = False
+    real: Path | None = None
 
     def href(self, band: str) -> str:
         """Its bare address at Planetary Computer."""
@@ -97,6 +101,9 @@ def places_in(scene: SceneSpec, count: int, day: dt.date, seed: int = 0) -> list
 
 
 def _numbers(scene: SceneSpec, band: str) -> np.ndarray:
+    if scene.real is not None:
+        with rasterio.open(scene.real) as dataset:
+            return dataset.read(int(band[1:])).astype(np.uint16)
     rng = np.random.default_rng([scene.seed, BANDS.index(band)])
     y, x = np.mgrid[0 : scene.size, 0 : scene.size]
     waves = 1500 + 900 * np.sin(x / 17 + scene.seed) * np.cos(y / 23)

@@ -16,7 +16,8 @@ from skygraft.core.errors import PermanentItemError, Reason
 from skygraft.imagery.cogs import Cog, Window
 from skygraft.imagery.sources import FileSource
 
-NAIP = Path(os.environ.get("SKYGRAFT_MIRROR", Path(__file__).parents[3] / "shared" / "data")) / "naip"
+MIRROR = Path(os.environ.get("SKYGRAFT_MIRROR", Path(__file__).parents[3] / "shared" / "data"))
+REAL = [*sorted((MIRROR / "naip").glob("*.tif")), *sorted((MIRROR / "sentinel2").rglob("*.tif"))]
 TILED = {"driver": "GTiff", "tiled": True, "blockxsize": 64, "blockysize": 128}
 CASES: dict[str, dict[str, Any]] = {
     "cog-deflate": {"driver": "COG", "compress": "DEFLATE", "predictor": 2, "blocksize": 128},
@@ -70,12 +71,14 @@ def test_windows_of_two_byte_samples_equal_rasterios(case: str, tmp_path: Path) 
     agree(tmp_path / "x.tif", WINDOWS)
 
 
-@pytest.mark.skipif(not NAIP.exists(), reason="the mirror is not here")
-@pytest.mark.parametrize("path", sorted(NAIP.glob("*.tif")), ids=lambda path: path.stem)
-def test_real_naip_files_read_as_rasterio_reads_them(path: Path) -> None:
-    with rasterio.open(path) as dataset:
-        rows, columns = dataset.shape
-    agree(path, [Window(0, 0, rows, columns), Window(rows // 3, columns // 4, 40, 30), Window(rows - 1, 0, 1, columns)])
+@pytest.mark.mirror
+def test_real_files_of_several_samples_read_as_rasterio_reads_them() -> None:
+    if not REAL:
+        pytest.skip(f"no mirror of real files: {MIRROR} is missing (set SKYGRAFT_MIRROR)")
+    for path in REAL:
+        with rasterio.open(path) as dataset:
+            rows, columns = dataset.shape
+        agree(path, [Window(0, 0, rows, columns), Window(rows // 3, columns // 4, 40, 30), Window(rows - 1, 0, 1, columns)])
 
 
 def test_samples_in_planes_of_their_own_are_refused(tmp_path: Path) -> None:
