@@ -12,12 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
 
-from skygraft.world.aerial.grid import TILE_PX, mercator_grid, to_degrees, utm_grid
+from skygraft.world.aerial.grid import TILE_PX, mercator_grid, to_degrees, to_utm, utm_grid
 from skygraft.world.aerial.picture import photograph
 from skygraft.world.landscape import Landscape
-from skygraft.world.recipe import EPSG, SURVEY_YEAR, Recipe
+from skygraft.world.recipe import SURVEY_YEAR, Recipe
 from skygraft.world.tasks import landscape
 
 FIRST_ZOOM, LAST_ZOOM = 13, 19
@@ -55,7 +54,7 @@ class Camera:
 
     def covers(self, lon: float, lat: float) -> bool:
         """Tell whether a place in degrees was flown over."""
-        x, y = Transformer.from_crs(4326, EPSG, always_xy=True).transform(lon, lat)
+        x, y = to_utm().transform(lon, lat)
         west, south, east, north = self.bounds
         return bool(west <= x <= east and south <= y <= north)
 

@@ -67,7 +67,7 @@ def mercator_grid(zoom: int, left: int, top: int, width: int, height: int) -> Gr
     nodes_i, nodes_j = np.arange(i[0], i[-1] + 2), np.arange(j[0], j[-1] + 2)
     i, j = i - i[0], j - j[0]
     lon, lat = to_degrees(zoom, nodes_i * float(LATTICE_PX), nodes_j * float(LATTICE_PX))
-    nodes = _to_utm().transform(np.tile(lon, (len(lat), 1)), np.repeat(lat[:, None], len(lon), axis=1))
+    nodes = to_utm().transform(np.tile(lon, (len(lat), 1)), np.repeat(lat[:, None], len(lon), axis=1))
     x, y = (_between(np.asarray(node), i, j, u, v) for node in nodes)
     return Grid(x, y, mercator_gsd(zoom))
 
@@ -95,5 +95,12 @@ def to_pixel(zoom: int, lon: float, lat: float) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=1)
-def _to_utm() -> Transformer:
+def to_utm() -> Transformer:
+    """Return the way from longitude and latitude to the world's UTM zone."""
     return Transformer.from_crs(4326, EPSG, always_xy=True)
+
+
+@lru_cache(maxsize=1)
+def from_utm() -> Transformer:
+    """Return the way back."""
+    return Transformer.from_crs(EPSG, 4326, always_xy=True)

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-from pyproj import Transformer
 
+from skygraft.world.aerial.grid import from_utm, to_utm
 from skygraft.world.aerial.names import NAIP, NAIP_ACCOUNT, NAIP_CONTAINER
 from skygraft.world.landscape import Frame
 from skygraft.world.noise import rng_of
@@ -80,13 +80,12 @@ def quads_of(recipe: Recipe) -> list[Quad]:
     frame = Frame.of(recipe)
     nodes = frame.nodes()[:, slice(*frame.point_columns)].reshape(-1, 2)
     low, high = nodes.min(axis=0) - OUTER, nodes.max(axis=0) + OUTER
-    to_utm, back = (Transformer.from_crs(a, b, always_xy=True) for a, b in ((4326, EPSG), (EPSG, 4326)))
-    lon, lat = back.transform(*np.array([low, [low[0], high[1]], [high[0], low[1]], high]).T)
+    lon, lat = from_utm().transform(*np.array([low, [low[0], high[1]], [high[0], low[1]], high]).T)
     columns = np.arange(np.floor(lon.min() * STEPS), np.ceil(lon.max() * STEPS) + 1)
     rows = np.arange(np.floor(lat.min() * STEPS), np.ceil(lat.max() * STEPS) + 1)
     # Edges upright in UTM, taken at the middle of the region: neighbours meet without a gap.
-    x = to_utm.transform(columns / STEPS, np.full(len(columns), lat.mean()))[0]
-    y = to_utm.transform(np.full(len(rows), lon.mean()), rows / STEPS)[1]
+    x = to_utm().transform(columns / STEPS, np.full(len(columns), lat.mean()))[0]
+    y = to_utm().transform(np.full(len(rows), lon.mean()), rows / STEPS)[1]
     quads = []
     for year in YEARS:
         for i, column in enumerate(columns[:-1].astype(int).tolist()):
@@ -103,7 +102,7 @@ def item(quad: Quad) -> Document:
     """Return a photograph's item as the Planetary Computer's catalogue has it; the href is unsigned, previews are left out."""
     east, south = quad.west + quad.columns * GSD, quad.north - quad.rows * GSD
     x, y = [east, east, quad.west, quad.west, east], [south, quad.north, quad.north, south, south]
-    lon, lat = Transformer.from_crs(EPSG, 4326, always_xy=True).transform(x, y)
+    lon, lat = from_utm().transform(x, y)
     ring = [[round(a, 6), round(b, 6)] for a, b in zip(lon, lat, strict=True)]
     box = [round(v, 6) for v in (min(lon), min(lat), max(lon), max(lat))]
     facts: Document = {
