@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from skygraft.core.errors import CorruptDataError
-from skygraft.core.schemas import PHOTO_SHARD
+from skygraft.core.schemas import PHOTO_SHARD, TILE_SHARD
 from skygraft.core.tables import write_table
 from skygraft.report.examples import Example, photo_picture, spread, tile_picture
 from skygraft.report.figures import curves_figure, density_figure, histogram_figure, kshot_figure, map_figure
@@ -24,6 +24,7 @@ from skygraft.report.overlaps import BenchmarkOverlap, OverlapSection, SplitOver
 from skygraft.report.page import Curves, Page, PairsSection, ScoreSection, Source, render
 from skygraft.report.scores import KShotTable, confusions, kshot_table, load_paper, zero_shot_lines
 from skygraft.report.statuses import Failure, Fate, count_fates
+from skygraft.report.windows import WindowsLine, windows_line
 
 _VOID = {"meta", "img", "br", "link", "input", "hr"}
 _EVIL = '<script>alert("x")</script>&"\''
@@ -111,7 +112,7 @@ def _page(evil: str) -> Page:
         pairs=(PairsSection(evil, map_figure(places, places, ["train"] * 50), density_figure(places, places), 50, 200, 50),),
         examples=(example,), fates=(Fate("fetch_photos", evil, 3, 2, (Failure("not_found", 1, False, evil),)), Fate("a", "b", 1, 1, ())),
         sources=(Source(evil, evil, evil, evil),), versions={"skygraft": evil}, identities=(("run", evil, "0123"),), settings=evil,
-        outdoor=(outdoor,), overlaps=(audit,),
+        outdoor=(outdoor,), overlaps=(audit,), windows=(WindowsLine(evil, 9, 10, 4, 2.5, 2.0, 6, None), WindowsLine("b", 1, 1, 1, 1.0, 1.0, 1, 3.5)),
     )  # fmt: skip
 
 
@@ -239,3 +240,18 @@ def test_curves_read_a_history_with_gaps(tmp_path: Path) -> None:
         read_history(path)
     with pytest.raises(CorruptDataError, match="missing"):
         read_history(tmp_path / "none.csv")
+
+
+def test_windows_are_counted_by_scene_and_a_mosaic_is_a_window_of_each(tmp_path: Path) -> None:
+    def row(number: int, scene: str | None, apart: float | None) -> dict[str, object]:
+        status = {"status": "no_scene"} if scene is None else {"status": "ok", "scene_id": [scene], "days_apart": [apart]}
+        return dict.fromkeys(TILE_SHARD.schema().names) | {"tile_id": f"t{number}", "made_from": "x"} | status
+
+    shards = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    for shard, rows in zip(
+        shards, ([row(0, "a", -2.0), row(1, "a", 4.0), row(2, None, None)], [row(3, "a+b", 10.0), row(4, "c", None)]), strict=True
+    ):
+        write_table(TILE_SHARD, pa.Table.from_pylist(rows, schema=TILE_SHARD.schema()), shard)
+    assert windows_line("naip", shards) == WindowsLine("naip", 4, 5, 3, 5 / 3, 1.0, 3, 4.0)
+    write_table(TILE_SHARD, pa.Table.from_pylist([row(0, None, None)], schema=TILE_SHARD.schema()), shards[0])
+    assert windows_line("naip", shards[:1]) is None

@@ -12,6 +12,7 @@ from skygraft.report.outdoor import OutdoorSection
 from skygraft.report.overlaps import OverlapSection
 from skygraft.report.scores import Confusion, KShotTable, ZeroShotLine
 from skygraft.report.statuses import Fate
+from skygraft.report.windows import WindowsLine
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Page:
     outdoor: tuple[OutdoorSection, ...] = ()
     notices: tuple[str, ...] = ()
     overlaps: tuple[OverlapSection, ...] = ()
+    windows: tuple[WindowsLine, ...] = ()
 
 
 def render(page: Page) -> str:

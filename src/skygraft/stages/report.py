@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import yaml
 
+from skygraft.config.imagery import Catalogued
 from skygraft.config.model import Config
 from skygraft.core.files import write_text
 from skygraft.core.identity import digest
@@ -30,6 +31,7 @@ from skygraft.report.page import Page, PairsSection, ScoreSection, render
 from skygraft.report.provenance import versions
 from skygraft.report.scores import confusions, kshot_table, zero_shot_lines
 from skygraft.report.statuses import Fate, count_fates
+from skygraft.report.windows import WindowsLine, windows_line
 from skygraft.stages import identities, scored
 from skygraft.stages.forget import MARK, taught_before
 from skygraft.stages.layout import Layout
@@ -69,6 +71,7 @@ def run(config: Config) -> None:
         settings=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
         outdoor=tuple(_outdoor(config, photos)),
         overlaps=tuple(_overlaps(config)),
+        windows=tuple(_windows(config)),
         notices=attribution.notices(share.source for share in shares) if config.world is None else (),
     )
     html = render(page)
@@ -179,6 +182,14 @@ def _overlaps(config: Config) -> Iterator[OverlapSection]:
     layout = Layout(config)
     for plan in config.plans:
         yield overlap_section(plan, layout.tiles(plan), {name: layout.footprints(name) for name in config.benchmarks})
+
+
+def _windows(config: Config) -> Iterator[WindowsLine]:
+    """Windows a scene of every imagery that has scenes."""
+    for imagery, section in config.imagery.items():
+        line = windows_line(imagery, Layout(config).tile_shards(imagery)) if isinstance(section, Catalogued) else None
+        if line is not None:
+            yield line
 
 
 def _seeds(config: Config) -> dict[str, str]:
