@@ -112,7 +112,8 @@ def _page(evil: str) -> Page:
         pairs=(PairsSection(evil, map_figure(places, places, ["train"] * 50), density_figure(places, places), 50, 200, 50),),
         examples=(example,), fates=(Fate("fetch_photos", evil, 3, 2, (Failure("not_found", 1, False, evil),)), Fate("a", "b", 1, 1, ())),
         sources=(Source(evil, evil, evil, evil),), versions={"skygraft": evil}, identities=(("run", evil, "0123"),), settings=evil,
-        outdoor=(outdoor,), overlaps=(audit,), windows=(WindowsLine(evil, 9, 10, 4, 2.5, 2.0, 6, None), WindowsLine("b", 1, 1, 1, 1.0, 1.0, 1, 3.5)),
+        outdoor=(outdoor,), overlaps=(audit,),
+        windows=(WindowsLine(evil, 9, 10, 4, 2.5, 2.0, 6, None), WindowsLine("b", 1, 1, 1, 1.0, 1.0, 1, 3.5)),
     )  # fmt: skip
 
 
