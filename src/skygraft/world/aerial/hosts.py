@@ -37,6 +37,7 @@ class AerialHosts:
         # The pictures need the whole drawing machinery, which most verbs' services never do.
         from skygraft.world.aerial.bing import Bing
         from skygraft.world.aerial.camera import Camera
+        from skygraft.world.aerial.esri import Wayback
         from skygraft.world.aerial.naip import Naip
         from skygraft.world.aerial.tile_hosts import TileHosts
 
@@ -44,8 +45,7 @@ class AerialHosts:
         tiles = TileHosts(camera)
         return dict.fromkeys((names.BING, *names.BING_TILES), Bing(camera).serve) | {
             names.AZURE: tiles.azure,
-            names.WAYBACK: tiles.wayback,
-            names.WAYBACK_LIST: tiles.wayback_list,
+            **dict.fromkeys((names.WAYBACK, names.WAYBACK_DAYS, names.WAYBACK_LIST), Wayback(camera).serve),
             names.XYZ: tiles.xyz,
             names.NAIP: Naip(camera).serve,
         }

@@ -1,4 +1,4 @@
-"""Hosts that give the same tiles as Bing under other addresses: Azure Maps, Esri's dated releases, and a plain XYZ template."""
+"""Hosts that give the same tiles as Bing under other addresses: Azure Maps, and a plain XYZ template."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ from urllib.parse import parse_qsl
 
 from skygraft.world.aerial.camera import Camera, american, encoded, flown
 from skygraft.world.aerial.grid import TILE_PX
-from skygraft.world.aerial.names import WAYBACK
-from skygraft.world.recipe import SURVEY_YEAR
 from skygraft.world.wire import Request, Response
 
-RELEASES = {"11952": 2016, "23383": 2018, "29260": 2020}
-"""Year of the flight behind each of Esri's releases."""
-_WAYBACK = "/arcgis/rest/services/World_Imagery/WMTS/1.0.0/default028mm/MapServer/tile"
 _TYPES = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png"}
 
 
@@ -50,44 +45,16 @@ class TileHosts:
         dates = american(flown(zoom, column, row))
         return Response(200, {"Content-Type": "image/jpeg", "Data-Capture-Date-Range": dates}, encoded(picture, "jpeg"))
 
-    def wayback(self, request: Request) -> Response:
-        """Give a tile of one of Esri's dated releases: level, row, column."""
-        found = re.fullmatch(re.escape(_WAYBACK) + r"/(\d+)/(\d+)/(\d+)/(\d+)", request.path)
-        if found is None or found[1] not in RELEASES:
-            return _missing()
-        level, row, column = (int(part) for part in found.groups()[1:])
-        return self._plain(level, column, row, RELEASES[found[1]], "jpeg")
-
-    def wayback_list(self, request: Request) -> Response:
-        """Give the list of the releases."""
-        if request.path != "/config.maptiles.arcgis.com/waybackconfig.json":
-            return _missing()
-        listed = {
-            number: {
-                "itemID": f"{int(number):032x}",
-                "itemTitle": f"World Imagery (Wayback {year}-09-30)",
-                "itemURL": f"https://{WAYBACK}{_WAYBACK}/{number}/{{level}}/{{row}}/{{col}}",
-                "metadataLayerUrl": f"https://metadata.maptiles.arcgis.com/arcgis/rest/services/World_Imagery_Metadata_{year}_r09/MapServer",
-                "metadataLayerItemID": f"{int(number) + 1:032x}",
-                "layerIdentifier": f"WB_{year}_R09",
-            }
-            for number, year in RELEASES.items()
-        }
-        return Response(200, {"Content-Type": "application/json"}, json.dumps(listed).encode())
-
     def xyz(self, request: Request) -> Response:
         """Give a tile by `/{z}/{x}/{y}.jpg` or `.png`."""
         found = re.fullmatch(r"/(\d{1,2})/(\d{1,8})/(\d{1,8})\.(jpg|jpeg|png)", request.path)
         if found is None:
             return _missing()
         zoom, column, row = (int(part) for part in found.groups()[:3])
-        return self._plain(zoom, column, row, SURVEY_YEAR, found[4])
-
-    def _plain(self, zoom: int, column: int, row: int, year: int, kind: str) -> Response:
-        picture = self._camera.tile(zoom, column, row, year)
+        picture = self._camera.tile(zoom, column, row)
         if picture is None:
             return _missing()
-        return Response(200, {"Content-Type": _TYPES[kind], "Cache-Control": "max-age=86400"}, encoded(picture, kind))
+        return Response(200, {"Content-Type": _TYPES[found[4]], "Cache-Control": "max-age=86400"}, encoded(picture, found[4]))
 
 
 def _missing() -> Response:
