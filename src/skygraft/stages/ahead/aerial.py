@@ -16,7 +16,6 @@ from skygraft.stages.ahead.outside import Key
 _LATITUDE = 50.0
 _BYTES_A_PIXEL = 0.3
 _TILE_PX = 256
-_BANDS = 3
 _USES = {
     "bing": "Bing Maps: an enterprise key of your own; no new ones are given, and those there are end on 30 June 2028",
     "azure_maps": "Azure Maps: a key of an account of your own; tiles are paid for",
@@ -64,10 +63,10 @@ def asked(section: AerialImagery, plan: Plan) -> Asked:
     return Asked(pieces + ages, received + ages * 2_000, f"{what}{question} a tile, {_BYTES_A_PIXEL:g} bytes a pixel; {ground}")
 
 
-def tile_bytes(section: AerialImagery, plan: Plan) -> int:
-    """Bytes of a tile's pixels, uncompressed."""
+def tile_values(section: AerialImagery, plan: Plan) -> int:
+    """Values of a tile: its pixels in all bands."""
     side = plan.size_px if section.grid == "plan" else _side(section, plan)
-    return side**2 * _BANDS
+    return side**2 * len(section.bands)
 
 
 def _side(section: AerialImagery, plan: Plan) -> int:

@@ -42,7 +42,7 @@ def problems(account: Account, work: list[Work]) -> list[Problem]:
     """All that can be told without asking anyone outside."""
     config = account.config
     found = [*_world(config), *_sources(config), *_folders(config), *_weights(config), *_scores(config)]
-    return [*found, *_shards(account), *_room(work), *_place(config, account, work)]
+    return [*found, *_shards(account), *_room(work), *_memory(account), *_place(config, account, work)]
 
 
 def _world(config: Config) -> Iterator[Problem]:
@@ -117,6 +117,19 @@ def _room(work: list[Work]) -> Iterator[Problem]:
         yield Problem(
             f"{jobs:,} jobs are more than Snakemake plans well ({MOST_JOBS:,}): use fewer shards, or more shards_per_job", blocks=False
         )
+
+
+def _memory(account: Account) -> Iterator[Problem]:
+    """Training holds a run's tiles in memory, a byte for each value."""
+    own = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for name, run in account.config.runs.items():
+        needed = account.imagery[run.imagery].tiles * account.tile_values(run.imagery)
+        if needed > own:
+            yield Problem(
+                f"runs.{name}: training holds its tiles in memory, about {needed / 1e9:,.0f} GB, and this machine has {own / 1e9:,.0f} GB: "
+                "use a larger one, or tiles of fewer pixels",
+                blocks=False,
+            )
 
 
 def _place(config: Config, account: Account, work: list[Work]) -> Iterator[Problem]:

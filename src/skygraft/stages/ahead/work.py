@@ -113,10 +113,14 @@ class Account:
 
     def tile_bytes(self, imagery: str) -> int:
         """Bytes of a tile's pixels, uncompressed."""
+        return self.tile_values(imagery) * (2 if isinstance(self.config.imagery[imagery], Sentinel2) else 1)
+
+    def tile_values(self, imagery: str) -> int:
+        """Values of a tile: its pixels in all bands."""
         section = self.config.imagery[imagery]
         if isinstance(section, AerialImagery):
-            return aerial.tile_bytes(section, self.config.plans[section.plan])
-        return self.config.plans[section.plan].size_px ** 2 * len(section.bands) * (2 if isinstance(section, Sentinel2) else 1)
+            return aerial.tile_values(section, self.config.plans[section.plan])
+        return self.config.plans[section.plan].size_px ** 2 * len(section.bands)
 
     def _world(self) -> Iterator[Work]:
         world = self.config.world
