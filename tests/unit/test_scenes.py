@@ -8,13 +8,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import shapely
 
 from skygraft.core.errors import ConfigError, PermanentItemError
 from skygraft.core.schemas import SCENES
 from skygraft.core.tables import conform
+from skygraft.geo.radiometry import harmonise
 from skygraft.imagery.scenes import CATALOGUES, bare_href, check_bands, scene_row, scene_table
+from skygraft.imagery.sentinel2 import Scene
 
 PC, ES = CATALOGUES["planetary_computer"], CATALOGUES["earth_search"]
 RGB = ("B04", "B03", "B02")
@@ -86,6 +89,25 @@ def test_every_real_item_of_earth_search_is_a_row() -> None:
         assert dict(row["assets"]) == {band: by_id[row["scene_id"]][key]["href"] for band, key in keys.items()}
         assert row["offset_applied"] is True and row["processing_baseline"] >= "05.09"
         assert row["mgrs_tile"] in row["scene_id"] and row["shape"] == [10980, 10980]
+
+
+@pytest.mark.mirror
+def test_every_real_item_is_harmonised_by_what_it_says_of_itself() -> None:
+    numbers = np.array([0, 1, 999, 1000, 1001, 11000, 65535], np.uint16)
+    less = np.array([0, 0, 0, 0, 1, 10000, 64535])
+    seen = []
+    for name, catalogue in (("planetary_computer", PC), ("earth_search", ES)):
+        for one in real_items(name):
+            scene = Scene.from_row(scene_row(one, catalogue, RGB))
+            properties = one["properties"]
+            owed = float(properties["s2:processing_baseline"]) >= 4 and not properties.get("earthsearch:boa_offset_applied")
+            found = harmonise(numbers, scene.baseline, offset_applied=scene.offset_applied)
+            assert np.array_equal(found, less if owed else numbers)
+            # The same files, had the catalogue said nothing of the offset.
+            raw = harmonise(numbers, scene.baseline, offset_applied=False)
+            assert np.array_equal(raw, less if scene.baseline >= "04.00" else numbers)
+            seen.append(scene.baseline >= "04.00")
+    assert (len(seen), sum(seen)) == (40, 7)
 
 
 @pytest.mark.parametrize(

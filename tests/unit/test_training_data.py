@@ -100,6 +100,23 @@ def test_a_point_with_two_of_four_photos_counts_and_one_with_none_does_not(proje
     assert "t0000" not in read(project, min_photos=3)["train"].tile_ids
 
 
+def test_aerial_bytes_are_taken_as_they_are_beside_reflectance(project: Config) -> None:
+    path = Layout(project).tile_shard("s2", 0)
+    rows = read_table(TILE_SHARD, path).to_pylist()
+    picture = np.random.default_rng(2).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    rows[0] |= {"dtype": "uint8", "bands": ["R", "G", "B"], "pixels": picture.tobytes()}
+    write_table(TILE_SHARD, pa.Table.from_pylist(rows, schema=TILE_SHARD.schema()), path)
+    train, whole = read(project)["train"], read(project, stretch=(0.0, 100.0))["train"]
+    row = train.tile_ids.index(rows[0]["tile_id"])
+    assert np.array_equal(train.images[row], picture.transpose(1, 2, 0))
+    # A stretch is for reflectance alone.
+    assert np.array_equal(whole.images[row], train.images[row]) and not np.array_equal(whole.images, train.images)
+    rows[0] |= {"bands": ["R", "G", "B", "N"], "shape": [1, 4, 28, 28], "pixels": bytes(4 * 28 * 28)}
+    write_table(TILE_SHARD, pa.Table.from_pylist(rows, schema=TILE_SHARD.schema()), path)
+    with pytest.raises(ConfigError, match="tiles of 4 bands"):
+        read(project)
+
+
 def test_a_tile_without_pixels_is_left_out(project: Config) -> None:
     path = Layout(project).tile_shard("s2", 0)
     rows = read_table(TILE_SHARD, path).to_pylist()
