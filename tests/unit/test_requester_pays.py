@@ -7,11 +7,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from skygraft.config.model import Config
 from skygraft.core.errors import ConfigError
 from skygraft.imagery.naip_scenes import NAIP_CATALOGUES
 from skygraft.imagery.planetary import PlanetaryComputer
 from skygraft.imagery.requester_pays import Keys, RequesterPays, presigned
 from skygraft.imagery.signers import signer_of
+from skygraft.stages.ahead.sources import keys, terms
 
 PUBLISHED = Keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 MOMENT = datetime(2013, 5, 24, tzinfo=UTC)
@@ -45,3 +47,14 @@ def test_without_keys_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     assert isinstance(signer_of(NAIP_CATALOGUES["earth_search"], 5.0), RequesterPays)
     assert isinstance(signer_of(NAIP_CATALOGUES["planetary_computer"], 5.0), PlanetaryComputer)
+
+
+def test_the_account_of_a_run_names_the_keys() -> None:
+    def named(catalogue: str) -> set[str]:
+        plans = {"plans": {"p": {"photos": ["lucas"]}}, "photos": {"lucas": {}}}
+        config = Config.model_validate({"name": "x", **plans, "imagery": {"naip": {"source": "naip", "plan": "p", "catalogue": catalogue}}})
+        assert any("readers pay" in term.terms for term in terms(config)) == (catalogue == "earth_search")
+        return {key.name for key in keys(config) if key.needed}
+
+    assert named("earth_search") == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert named("planetary_computer") == set()

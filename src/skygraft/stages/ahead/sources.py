@@ -8,6 +8,7 @@ from pathlib import Path
 from skygraft.config.encoders import Encoder
 from skygraft.config.imagery import Catalogued
 from skygraft.config.model import Config
+from skygraft.config.naip import Naip
 from skygraft.config.outdoor import OutdoorCheckpoint
 from skygraft.config.photos import LucasPhotos
 from skygraft.core.downloads import mirror_source
@@ -22,7 +23,11 @@ def keys(config: Config) -> Iterator[Key]:
     """The keys that the run's services know."""
     if config.world is not None:
         return
-    if any(isinstance(section, Catalogued) and section.catalogue == "planetary_computer" for section in config.imagery.values()):
+    sections = config.imagery.values()
+    if any(isinstance(section, Naip) and section.catalogue == "earth_search" for section in sections):
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            yield Key(name, "NAIP of Earth Search: its bucket's readers pay", needed=True)
+    if any(isinstance(section, Catalogued) and section.catalogue == "planetary_computer" for section in sections):
         yield Key("PC_SDK_SUBSCRIPTION_KEY", "Planetary Computer: higher limits; it works without", needed=False)
     yield from aerial.keys(config)
     yield from earth_engine.keys(config)
