@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,17 @@ def test_a_broken_jpeg_block_is_corrupt(tmp_path: Path) -> None:
         path.write_bytes(data[:at] + bytes(60) + data[at + 60 :])
         with pytest.raises(PermanentItemError, match="cannot be unpacked"):
             Cog(FileSource(path), pool).read([Window(0, 0, 1, 1)])
+
+
+def test_a_header_that_asks_for_a_giant_block_is_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    write(path, 3, "uint8", **CASES["plain"])
+    data = bytearray(path.read_bytes())
+    (at,) = struct.unpack_from("<I", data, 4)
+    for entry in range(at + 2, at + 2 + 12 * struct.unpack_from("<H", data, at)[0], 12):
+        if struct.unpack_from("<H", data, entry)[0] in (322, 323):
+            struct.pack_into("<HII", data, entry + 2, 4, 1, 60_000)
+    path.write_bytes(data)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(PermanentItemError, match="a block of it has 10800000000 bytes") as caught:
+        Cog(FileSource(path), pool).read([Window(0, 0, 1, 1)])
+    assert caught.value.reason is Reason.CORRUPT_SCENE

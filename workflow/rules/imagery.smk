@@ -51,7 +51,7 @@ rule search_scenes:
 rule fetch_tiles:
     input:
         tiles=plan_of_imagery,
-        scenes=scenes_of_imagery,
+        scenes=lambda wildcards: flow.scenes(wildcards.imagery),
     output:
         layout.data / "imagery/{imagery}/{shard}-of-{total}.parquet",
     log:

@@ -59,11 +59,6 @@ def plan_of_imagery(wildcards):
     return layout.tiles(settings.imagery[wildcards.imagery].plan)
 
 
-def scenes_of_imagery(wildcards):
-    """The scenes that an imagery's tiles are taken from, where it has a catalogue."""
-    return [layout.scenes(wildcards.imagery)] if re.fullmatch(flow.catalogued(), wildcards.imagery) else []
-
-
 def embeddings_of_run(wildcards):
     """The photo embeddings that a run learns from."""
     encoder = settings.runs[wildcards.run].encoder

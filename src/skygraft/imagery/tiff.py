@@ -8,6 +8,7 @@ share blocks.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ _RASTER_TYPE, _PIXEL_IS_POINT = 1025, 2
 _PHOTOMETRIC, _PLANES, _EXTRA, _JPEG_TABLES, _SUBSAMPLING, _BLACK_AND_WHITE, _LERC = 262, 284, 338, 347, 530, 532, 50674
 _CODING = (_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PREDICTOR, _EXTRA, _FORMAT, _JPEG_TABLES, _SUBSAMPLING, _BLACK_AND_WHITE, _LERC)
 _SEPARATE = 2
+# Some headers are made up: no block of a real file is anywhere near.
+_BLOCK_BYTES = 256 << 20
 _KINDS = {1: "u", 2: "i", 3: "f"}
 
 
@@ -204,6 +207,9 @@ def _layout(tags: _Directory) -> Layout:
         order=tags.order,
         coding=tuple(tags.entry(tag) for tag in _CODING if tag in tags),
     )
+    size = math.prod(layout.block_shape(0)) * layout.dtype.itemsize
+    if not 0 < size <= _BLOCK_BYTES:
+        raise corrupt(f"a block of it has {size} bytes; at most {_BLOCK_BYTES} are expected")
     expected = layout.blocks_across * -(-height // layout.block_height)
     if len(layout.offsets) != expected or len(layout.counts) != expected:
         raise corrupt(f"it lists {len(layout.offsets)} blocks; {expected} are expected")

@@ -49,6 +49,10 @@ class Flow:
         known = sorted(name for name, section in self.config.imagery.items() if isinstance(section, Catalogued))
         return "|".join(known) if known else "(?!)"
 
+    def scenes(self, imagery: str) -> list[Path]:
+        """The scenes that an imagery's tiles are taken from, where it has a catalogue."""
+        return [self.layout.scenes(imagery)] if isinstance(self.config.imagery[imagery], Catalogued) else []
+
     def version(self, stage: str) -> int:
         """The stage's version."""
         return VERSIONS[stage]
