@@ -19,6 +19,7 @@ from skygraft.config.files import config_yaml, schema_json
 from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.load import dump, load_file, load_mapping
 from skygraft.config.model import Config
+from skygraft.config.sampling import Sampling
 from skygraft.core.documentation import tables_page
 from skygraft.core.errors import ConfigError
 from skygraft.stages.identities import data_folders
@@ -322,10 +323,28 @@ def test_graft_asks_flickr_as_its_published_code_does() -> None:
     assert (asked.sampling, asked.draws, asked.seed, asked.radius_km, asked.pages_a_place) == ("uniform", 10_000, 42, 2.0, 4)
     assert (asked.accuracy, asked.taken_from, asked.sizes) == (15, date(2013, 1, 1), ("c", "z", "w", "n", "b", "h", "o", "m"))
     assert not asked.one_a_minute
-    (plan,) = graft.plans.values()
-    assert plan.outdoor is not None
-    assert (plan.outdoor.encoder, plan.outdoor.threshold) == ("clip_vit_b16", 0.5)
+    for plan in graft.plans.values():
+        assert plan.outdoor is not None
+        assert (plan.outdoor.encoder, plan.outdoor.threshold) == ("clip_vit_b16", 0.5)
     assert graft.encoders["clip_vit_b16"].outdoor.kind == "sentences"
+
+
+def test_graft_has_the_papers_tiles_for_both_its_imageries() -> None:
+    graft = load_file(ROOT / "workflow/configs/graft.yaml")
+    for imagery, gsd_m in (("sentinel2_rgb", 10.0), ("naip_rgb", 1.0)):
+        plan = graft.plans[graft.imagery[imagery].plan]
+        assert (plan.gsd_m, plan.size_px, plan.sampling) == (gsd_m, 448, Sampling())
+    assert graft.imagery["sentinel2_rgb"].model_dump()["max_scene_cloud"] == 1.0
+    assert graft.imagery["naip_rgb"].model_dump()["order"] == "most_recent"
+
+
+def test_the_ablation_of_the_sampling_differs_by_the_centres_alone() -> None:
+    config = load_file(ROOT / "workflow/configs/embedded_sampling.yaml")
+    apart, random = (config.plan_of(run) for run in ("apart", "random"))
+    assert apart.sampling is not None
+    assert random == apart.model_copy(update={"sampling": apart.sampling.model_copy(update={"centres": "random"})})
+    given = {"imagery": "sentinel2_random", "note": config.runs["random"].note}
+    assert config.runs["apart"].model_copy(update=given) == config.runs["random"]
 
 
 def test_two_overlays_differ_by_the_outdoor_filter_alone() -> None:
