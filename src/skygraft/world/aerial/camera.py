@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import cv2
@@ -35,6 +35,8 @@ class Camera:
     def __init__(self, folder: Path) -> None:
         """Nothing is read before somebody asks."""
         self._manifest = folder / "world.json"
+        # Neighbouring requests share tiles: those of the last dozen megabytes are kept.
+        self.tile = lru_cache(maxsize=64)(self._tile)
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -77,7 +79,7 @@ class Camera:
             return None
         return photograph(self.land, mercator_grid(zoom, left - 1, top - 1, width + 2, height + 2), year)[..., :3]
 
-    def tile(self, zoom: int, column: int, row: int, year: int = SURVEY_YEAR) -> NDArray[np.uint8] | None:
+    def _tile(self, zoom: int, column: int, row: int, year: int = SURVEY_YEAR) -> NDArray[np.uint8] | None:
         """Draw a tile of a level (256, 256, 3), or None where there is none."""
         return self.mercator(zoom, column * TILE_PX, row * TILE_PX, (TILE_PX, TILE_PX), year)
 
