@@ -2,7 +2,8 @@
 
 Places are looked up in a hash table of square cells. A slot holds the number of an entry; entries of one cell stand in successive slots,
 and a search runs until an empty one. Memory follows the entries and not the ground, so that photos of the whole world fit. A cell's side is
-twice the reach: the square around a place touches four cells, and whether two places are near is decided by their coordinates alone.
+a hair more than twice the reach: the square around a place touches its own cell and, along each axis, the neighbour that it is nearer to.
+Whether two places are near is decided by their coordinates alone.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ Keys = NDArray[np.uint64]
 CHOICES = 4
 """Places of the grid around a photo."""
 _FIRST_SLOTS = 1 << 12
-# A square's edge may fall on a cell's: rounding must not hide the entry behind it.
-_SLACK = 1e-6
+# Places are fetched so many at a time: the processor then waits for all of them together, which takes a third off the whole.
+_BLOCK = 512
+# Metres: what rounding may push over a cell's edge is a millionth of this.
+_SLACK = 1e-3
 _32_BITS = 0xFFFFFFFF
 
 
@@ -86,6 +89,19 @@ def grid_places(xy: Floats, grid: float, shift: float) -> Floats:
 
 
 @compiled
+def _cell(value: float, reach: float) -> int:
+    return math.floor(value / (2 * reach + _SLACK))
+
+
+@compiled
+def _cells(value: float, reach: float) -> tuple[int, int]:
+    """The cell of a place along an axis, and the neighbour that its square touches."""
+    place = value / (2 * reach + _SLACK)
+    cell = math.floor(place)
+    return cell, cell - 1 if place - cell < 0.5 else cell + 1
+
+
+@compiled
 def _first_slot(layer: int, column: int, row: int, mask: int) -> np.int64:
     # South of the equator, seen from the north, rows are negative.
     place = np.uint64((column & _32_BITS) << 24 ^ (row & _32_BITS))
@@ -94,8 +110,8 @@ def _first_slot(layer: int, column: int, row: int, mask: int) -> np.int64:
 
 @compiled
 def _insert(kept: _Kept, entry: int, reach: float) -> None:
-    cell, mask = 2 * reach, len(kept.slots) - 1
-    slot = _first_slot(kept.layers[entry], math.floor(kept.xy[entry, 0] / cell), math.floor(kept.xy[entry, 1] / cell), mask)
+    mask = len(kept.slots) - 1
+    slot = _first_slot(kept.layers[entry], _cell(kept.xy[entry, 0], reach), _cell(kept.xy[entry, 1], reach), mask)
     while kept.slots[slot] >= 0:
         slot = (slot + 1) & mask
     kept.slots[slot] = entry
@@ -116,29 +132,28 @@ def _table(count: int, xy: Floats, layers: Rows, home: Flags, reach: float) -> _
 @compiled
 def _near(kept: _Kept, layer: int, x: float, y: float, reach: float, guests: bool) -> bool:
     """Whether an entry of the layer lies at most ``reach`` from the place; entries of other zones are asked where ``guests`` count."""
-    cell, edge, mask = 2 * reach, reach + _SLACK, len(kept.slots) - 1
-    for column in range(math.floor((x - edge) / cell), math.floor((x + edge) / cell) + 1):
-        for row in range(math.floor((y - edge) / cell), math.floor((y + edge) / cell) + 1):
-            slot = _first_slot(layer, column, row, mask)
+    mask, columns, rows = len(kept.slots) - 1, _cells(x, reach), _cells(y, reach)
+    # The own cell first: it is the likeliest to hold one.
+    for quarter in range(4):
+        column, row = columns[quarter // 2], rows[quarter % 2]
+        slot = _first_slot(layer, column, row, mask)
+        entry = kept.slots[slot]
+        while entry >= 0:
+            near = abs(kept.xy[entry, 0] - x) <= reach and abs(kept.xy[entry, 1] - y) <= reach
+            if near and kept.layers[entry] == layer and (guests or kept.home[entry]):
+                return True
+            slot = (slot + 1) & mask
             entry = kept.slots[slot]
-            while entry >= 0:
-                near = abs(kept.xy[entry, 0] - x) <= reach and abs(kept.xy[entry, 1] - y) <= reach
-                if near and kept.layers[entry] == layer and (guests or kept.home[entry]):
-                    return True
-                slot = (slot + 1) & mask
-                entry = kept.slots[slot]
     return False
 
 
 @compiled
-def _free(kept: _Kept, layer: int, x: float, y: float, seams: Seams, first: int, last: int, choice: int, reach: float) -> bool:
-    """Whether nothing kept is near to a place, neither in its own zone nor in those of what is kept beyond a seam."""
-    if _near(kept, layer, x, y, reach, True):
-        return False
+def _near_beyond(kept: _Kept, seams: Seams, first: int, last: int, choice: int, reach: float) -> bool:
+    """Whether something kept at home beyond a seam lies near to how a place looks from there."""
     for view in range(first, last):
         if _near(kept, seams.layers[view], seams.seen[view, choice, 0], seams.seen[view, choice, 1], reach, False):
-            return False
-    return True
+            return True
+    return False
 
 
 @compiled
@@ -174,42 +189,54 @@ def keep_apart(order: Rows, xy: Floats, layers: Rows, seams: Seams, reach: float
     kept = _table(0, np.empty((most, 2)), np.empty(most, np.int32), np.empty(most, np.bool_), reach)
     rows, on_grid = np.empty(len(order), np.int32), np.empty((len(order), 2))
     count = found = last = 0
+    block, zones = np.empty((_BLOCK, 2)), np.empty(_BLOCK, np.int32)
     for turn in range(len(order)):
-        row, first = order[turn], last
+        at = turn % _BLOCK
+        if at == 0:
+            _fetch(order[turn : turn + _BLOCK], xy, layers, block, zones)
+        first, layer = last, zones[at]
         while seams.places[last] == turn:
             last += 1
-        if not _free(kept, layers[row], xy[row, 0], xy[row, 1], seams, first, last, 0, reach):
+        if _near(kept, layer, block[at, 0], block[at, 1], reach, True) or _near_beyond(kept, seams, first, last, 0, reach):
             continue
         for choice in range(CHOICES if grid > 0 else 1):
-            x, y = grid_place(xy[row, 0], xy[row, 1], grid, shift, choice)
-            if _free(kept, layers[row], x, y, seams, first, last, choice + 1, reach):
+            x, y = grid_place(block[at, 0], block[at, 1], grid, shift, choice)
+            if not (_near(kept, layer, x, y, reach, True) or _near_beyond(kept, seams, first, last, choice + 1, reach)):
                 if 2 * (count + 1 + last - first) > len(kept.slots):
                     kept = _table(count, kept.xy, kept.layers, kept.home, reach)
-                count = _keep(kept, count, layers[row], x, y, seams, first, last, choice + 1, reach)
-                rows[found], on_grid[found, 0], on_grid[found, 1] = row, x, y
+                count = _keep(kept, count, layer, x, y, seams, first, last, choice + 1, reach)
+                rows[found], on_grid[found, 0], on_grid[found, 1] = order[turn], x, y
                 found += 1
                 break
     return rows[:found].copy(), on_grid[:found].copy()
 
 
 @compiled
-def _enter(kept: _Kept, layer: int, x: float, y: float, reach: float, photo: int, heads: Ints, members: Rows) -> None:
-    """Adds one to the head of each entry that a photo is near to, and writes the photo there once there is room."""
-    cell, edge, mask = 2 * reach, reach + _SLACK, len(kept.slots) - 1
-    for column in range(math.floor((x - edge) / cell), math.floor((x + edge) / cell) + 1):
-        for row in range(math.floor((y - edge) / cell), math.floor((y + edge) / cell) + 1):
-            slot = _first_slot(layer, column, row, mask)
-            entry = kept.slots[slot]
-            while entry >= 0:
-                near = abs(kept.xy[entry, 0] - x) <= reach and abs(kept.xy[entry, 1] - y) <= reach
-                # Cells that share slots are told apart, or an entry would be met once for each.
-                here = math.floor(kept.xy[entry, 0] / cell) == column and math.floor(kept.xy[entry, 1] / cell) == row
-                if near and here and kept.layers[entry] == layer:
-                    if len(members):
-                        members[heads[entry]] = photo
-                    heads[entry] += 1
-                slot = (slot + 1) & mask
-                entry = kept.slots[slot]
+def _fetch(rows: Rows, xy: Floats, layers: Rows, block: Floats, zones: Rows) -> None:
+    for at in range(len(rows)):
+        block[at, 0], block[at, 1], zones[at] = xy[rows[at], 0], xy[rows[at], 1], layers[rows[at]]
+
+
+@compiled
+def _enter(
+    slots: Rows, centres: Floats, zones: Rows, layer: int, x: float, y: float, reach: float, photo: int, pairs: Rows, count: int
+) -> int:
+    """Writes a pair of photo and centre for each centre that the photo is near to; the new number of pairs, room or not."""
+    mask, columns, rows = len(slots) - 1, _cells(x, reach), _cells(y, reach)
+    for quarter in range(4):
+        column, row = columns[quarter // 2], rows[quarter % 2]
+        slot = _first_slot(layer, column, row, mask)
+        entry = slots[slot]
+        while entry >= 0:
+            near = abs(centres[entry, 0] - x) <= reach and abs(centres[entry, 1] - y) <= reach and zones[entry] == layer
+            # Cells may share slots: a centre is met once for each, and counts in its own.
+            if near and _cell(centres[entry, 0], reach) == column and _cell(centres[entry, 1], reach) == row:
+                if count < len(pairs):
+                    pairs[count, 0], pairs[count, 1] = photo, entry
+                count += 1
+            slot = (slot + 1) & mask
+            entry = slots[slot]
+    return count
 
 
 @compiled
@@ -228,21 +255,42 @@ def members_of(order: Rows, centres: Floats, zones: Rows, xy: Floats, layers: Ro
     Returns:
         (K + 1,) where the members of each centre start, and the rows of the members.
     """
-    kept = _table(len(centres), centres, zones, np.ones(len(centres), np.bool_), reach)
-    starts = np.zeros(len(centres) + 1, np.int64)
-    members = np.empty(0, np.int32)
-    for filling in range(2):
-        heads = starts[1:] if filling == 0 else starts[:-1].copy()
-        for row in range(len(xy)):
-            _enter(kept, layers[row], xy[row, 0], xy[row, 1], reach, row, heads, members)
-        for view in range(len(seams.layers)):
-            photo = order[seams.places[view]]
-            _enter(kept, seams.layers[view], seams.seen[view, 0, 0], seams.seen[view, 0, 1], reach, photo, heads, members)
-        if filling == 0:
-            for centre in range(len(centres)):
-                starts[centre + 1] += starts[centre]
-            members = np.empty(starts[-1], np.int32)
-    return starts, members
+    slots = _table(len(centres), centres, zones, np.ones(len(centres), np.bool_), reach).slots
+    pairs = np.empty((2 * len(xy) + _FIRST_SLOTS, 2), np.int32)
+    count = row = view = 0
+    while row < len(xy) or view < len(seams.layers):
+        if row < len(xy):
+            photo, layer, x, y = row, layers[row], xy[row, 0], xy[row, 1]
+        else:
+            photo, layer, x, y = order[seams.places[view]], seams.layers[view], seams.seen[view, 0, 0], seams.seen[view, 0, 1]
+        after = _enter(slots, centres, zones, layer, x, y, reach, photo, pairs, count)
+        if after > len(pairs):
+            # Once more, with room for all.
+            more = np.empty((2 * after, 2), np.int32)
+            more[:count] = pairs[:count]
+            pairs = more
+            continue
+        count = after
+        if row < len(xy):
+            row += 1
+        else:
+            view += 1
+    return _by_entry(pairs[:count], len(centres))
+
+
+@compiled
+def _by_entry(pairs: Rows, entries: int) -> tuple[Ints, Rows]:
+    """Where the photos of each entry start, and the photos."""
+    starts = np.zeros(entries + 1, np.int64)
+    for pair in range(len(pairs)):
+        starts[pairs[pair, 1] + 1] += 1
+    for entry in range(entries):
+        starts[entry + 1] += starts[entry]
+    heads, photos = starts[:-1].copy(), np.empty(len(pairs), np.int32)
+    for pair in range(len(pairs)):
+        photos[heads[pairs[pair, 1]]] = pairs[pair, 0]
+        heads[pairs[pair, 1]] += 1
+    return starts, photos
 
 
 @compiled
