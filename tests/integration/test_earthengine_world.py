@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import planetary_computer
 import pytest
 from tests.integration.imagery_folder import BANDS, SceneSpec, places_in, write_archive, write_photos
+from tests.integration.worldfolder import write_world
 
 from skygraft.config.earthengine import EarthEngine
 from skygraft.config.model import Config
+from skygraft.config.naip import Naip
 from skygraft.config.network import Network
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.plans import Plan, Split
@@ -21,6 +25,8 @@ from skygraft.core.schemas import SCENES, TILE_SHARD
 from skygraft.core.tables import read_table
 from skygraft.stages import fetch_tiles, plan_tiles, search_scenes
 from skygraft.stages.layout import Layout
+from skygraft.world.aerial.quads import quads_of
+from skygraft.world.recipe import EPSG, Recipe
 from skygraft.world.services import world_services
 
 JULY = dt.date(2018, 7, 15)
@@ -121,3 +127,38 @@ def test_another_project_than_the_account_s_own_is_refused(archive: Path, monkey
         plan_tiles.run(settings, plan="p")
         with pytest.raises(EndpointError, match="Register the project"):
             search_scenes.run(settings, imagery="earth_engine")
+
+
+# NAIP, as the drawn world has it
+
+
+def naip(catalogue: Any, **options: Any) -> Config:
+    section = Naip(source="naip", plan="p", catalogue=catalogue, network=NETWORK, min_success_rate=0.0, **options)
+    plan = Plan(photos=("lucas",), split=Split(block_km=4, val=0.2, test=0.2), shards=1, gsd_m=1.0, size_px=80, snap_m=1.0)
+    return Config(name="t", photos={"lucas": LucasPhotos()}, plans={"p": plan}, imagery={catalogue: section})
+
+
+def test_naip_is_the_same_from_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_world(tmp_path / "world")
+    recipe = Recipe(seed=3, points=60, chips=40)
+    (folder / "world.json").write_text(json.dumps({"recipe": recipe.as_dict()}))
+    quads = quads_of(recipe)
+    # Around the corner where four photographs meet, and well inside one of them.
+    quad = next(
+        quad for quad in quads if quad.day.year == 2020 and {(quad.column + 1, quad.row + 1)} & {(one.column, one.row) for one in quads}
+    )
+    corner = (quad.west + quad.columns - 12.0, quad.north - 12.0)
+    places = [(*corner, JULY), (quad.west + quad.columns / 2, quad.north - quad.rows / 2, JULY)]
+    write_photos(Path("data/photos/lucas.parquet"), places, epsg=EPSG)
+    planetary_computer.sas.TOKEN_CACHE.clear()
+    with world_services(folder, access_log=tmp_path / "access.jsonl") as services:
+        settings = naip("planetary_computer")
+        plan_tiles.run(settings, plan="p")
+        theirs, ours = run(settings), run(naip("earth_engine"))
+        assert services.count(pattern=PIXELS) == 2
+    planetary_computer.sas.TOKEN_CACHE.clear()
+    same = ["status", "acquired_at", "days_apart", "nodata_fraction", "bands", "shape", "transform", "pixels"]
+    for one, other in zip(ours, theirs, strict=True):
+        assert one["status"] == "ok" and [one[name] for name in same] == [other[name] for name in same]
+    assert max(row["scene_id"][0].count("+") for row in ours) >= 1

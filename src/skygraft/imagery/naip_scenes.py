@@ -18,7 +18,9 @@ IMAGE = "image"
 BANDS = ("R", "G", "B", "N")
 # Earth Search's files lie in a bucket of S3.
 _SCHEMES = ("https", "http", "s3", "file", "")
-_NAD83, _WGS84, _ZONES = 26900, 32600, range(1, 24)
+_NAD83, _WGS84 = 26900, 32600
+# On WGS 84 all zones of the north: where no photograph of NAIP lies, the embedded world does.
+_ZONES = {_NAD83: range(1, 24), _WGS84: range(1, 61)}
 
 NAIP_CATALOGUES: Mapping[str, Catalogue] = {
     "planetary_computer": Catalogue(
@@ -52,10 +54,10 @@ def zone_of(epsg: int) -> int:
     Raises:
         ValueError: It is neither.
     """
-    for base in (_NAD83, _WGS84):
-        if epsg - base in _ZONES:
+    for base, zones in _ZONES.items():
+        if epsg - base in zones:
             return _WGS84 + epsg - base
-    raise ValueError(f"EPSG:{epsg} is no UTM zone of North America")
+    raise ValueError(f"EPSG:{epsg} is no UTM zone of the north on NAD 83 or WGS 84")
 
 
 def _fields(item: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:

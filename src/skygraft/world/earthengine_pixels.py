@@ -19,26 +19,46 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.enums import Resampling
-from rasterio.vrt import WarpedVRT
+from rasterio.warp import reproject
 from rasterio.windows import Window
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+_MARGIN_PX = 4
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture that is drawn where it is looked at.
+
+    Args:
+        epsg: EPSG code of its zone.
+        transform: From column and row to metres.
+        width: Columns.
+        height: Rows.
+        read: Draws a window of it: rows, columns, bands.
+    """
+
+    epsg: int
+    transform: Affine
+    width: int
+    height: int
+    read: Callable[[Window], NDArray[np.generic]] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Band:
-    """One band of a file.
+    """One band of a file, or of a drawn picture.
 
     Args:
-        path: The file.
+        source: The file or the picture.
         number: Of the band in it, from 1.
         offset: Taken off its values, which end at 0: the harmonised collection's.
         scale: Its values by this, after that.
         codes: Instead of that, what each code of its values stands for.
     """
 
-    path: Path
+    source: Path | Drawn
     number: int = 1
     offset: int = 0
     scale: float = 1.0
@@ -167,29 +187,54 @@ def npy(layers: Sequence[Layer], place: Place) -> bytes:
 
 
 def _sampled(band: Band, mode: str, place: Place) -> tuple[Values, Mask]:
-    with rasterio.open(band.path) as file:
-        raw = _nearest(file, band.number, place) if mode == "nearest" else _interpolated(file, band.number, mode, place)
+    if isinstance(band.source, Path):
+        with rasterio.open(band.source) as file:
+            number = band.number
+            known = Drawn(file.crs.to_epsg(), file.transform, file.width, file.height, lambda window: file.read([number], window=window)[0])
+            raw = _nearest(known, place) if mode == "nearest" else _interpolated(known, mode, place)
+    else:
+        drawn, index = band.source, band.number - 1
+        known = replace(drawn, read=lambda window: drawn.read(window)[..., index])
+        raw = _nearest(known, place) if mode == "nearest" else _interpolated(known, mode, place)
     return band.values(raw), np.not_equal(raw, 0)
 
 
-def _nearest(file: rasterio.DatasetReader, number: int, place: Place) -> NDArray[np.generic]:
-    """The pixels that the grid's centres lie in; 0 outside the file."""
-    there, here = place.transform, file.transform
-    x, y = np.meshgrid(there.c + there.a * (np.arange(place.width) + 0.5), there.f + there.e * (np.arange(place.height) + 0.5))
-    if file.crs.to_epsg() != place.epsg:
-        x, y = Transformer.from_crs(place.epsg, file.crs, always_xy=True).transform(x, y)
-    column, row = np.floor((x - here.c) / here.a).astype(int), np.floor((y - here.f) / here.e).astype(int)
-    inside = (column >= 0) & (column < file.width) & (row >= 0) & (row < file.height)
-    values = np.zeros(inside.shape, file.dtypes[number - 1])
-    if inside.any():
-        left, top = column[inside].min(), row[inside].min()
-        window = Window(left, top, column[inside].max() - left + 1, row[inside].max() - top + 1)
-        values[inside] = file.read(number, window=window)[row[inside] - top, column[inside] - left]
+def _nearest(band: Drawn, place: Place) -> NDArray[np.generic]:
+    """The pixels that the grid's centres lie in; 0 outside the band."""
+    x, y = _centres(band, place)
+    column, row = (
+        np.floor((x - band.transform.c) / band.transform.a).astype(int),
+        np.floor((y - band.transform.f) / band.transform.e).astype(int),
+    )
+    inside = (column >= 0) & (column < band.width) & (row >= 0) & (row < band.height)
+    if not inside.any():
+        return np.zeros(inside.shape, np.uint8)
+    left, top = int(column[inside].min()), int(row[inside].min())
+    read = band.read(Window(left, top, int(column[inside].max()) - left + 1, int(row[inside].max()) - top + 1))
+    values = np.zeros(inside.shape, read.dtype)
+    values[inside] = read[row[inside] - top, column[inside] - left]
     return values
 
 
-def _interpolated(file: rasterio.DatasetReader, number: int, mode: str, place: Place) -> NDArray[np.generic]:
-    options = {"crs": f"EPSG:{place.epsg}", "transform": place.transform, "width": place.width, "height": place.height}
-    with WarpedVRT(file, **options, src_nodata=0, nodata=0, resampling=Resampling[mode]) as warped:
-        read: NDArray[np.generic] = warped.read(number)
-    return read
+def _interpolated(band: Drawn, mode: str, place: Place) -> NDArray[np.generic]:
+    x, y = _centres(band, place)
+    columns, rows = (x - band.transform.c) / band.transform.a, (y - band.transform.f) / band.transform.e
+    left, top = max(0, int(columns.min()) - _MARGIN_PX), max(0, int(rows.min()) - _MARGIN_PX)
+    right, bottom = min(band.width, int(columns.max()) + _MARGIN_PX), min(band.height, int(rows.max()) + _MARGIN_PX)
+    if left >= right or top >= bottom:
+        return np.zeros(x.shape, np.uint8)
+    read = band.read(Window(left, top, right - left, bottom - top))
+    warped = np.zeros(x.shape, read.dtype)
+    source = band.transform @ Affine.translation(left, top)
+    grids = {"src_transform": source, "src_crs": f"EPSG:{band.epsg}", "dst_transform": place.transform, "dst_crs": f"EPSG:{place.epsg}"}
+    reproject(read, warped, **grids, src_nodata=0, dst_nodata=0, resampling=Resampling[mode])
+    return warped
+
+
+def _centres(band: Drawn, place: Place) -> tuple[Values, Values]:
+    """Where the grid's pixels have their centres, in the band's reference system."""
+    there = place.transform
+    x, y = np.meshgrid(there.c + there.a * (np.arange(place.width) + 0.5), there.f + there.e * (np.arange(place.height) + 0.5))
+    if band.epsg != place.epsg:
+        x, y = Transformer.from_crs(place.epsg, band.epsg, always_xy=True).transform(x, y)
+    return x, y
