@@ -54,31 +54,41 @@ def decode(data: bytes | memoryview, layout: Layout, block: int) -> NDArray[np.g
     samples = np.frombuffer(data[:length], layout.dtype).reshape(shape)
     native = samples.astype(layout.dtype.newbyteorder("="), copy=False)
     if layout.predictor == _HORIZONTAL:
-        whole = native.view(f"u{layout.dtype.itemsize}").reshape(shape[0], shape[1], layout.samples)
-        return undo_differences(whole).view(native.dtype).reshape(shape)
+        whole = native.view(f"u{layout.dtype.itemsize}").reshape(shape[0], -1)
+        return undo_differences(whole, layout.samples).view(native.dtype).reshape(shape)
     return native
 
 
-def undo_differences(stored: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
-    """Samples that are stored as their differences from those of the pixel before, as whole numbers modulo the sample's size.
+def undo_differences(stored: NDArray[np.unsignedinteger], samples: int) -> NDArray[np.unsignedinteger]:
+    """Values that are stored as their differences from those of the pixel before, as whole numbers modulo their size.
 
     Args:
-        stored: Rows, columns and samples.
+        stored: Rows, and the samples of one pixel after the other.
+        samples: Of a pixel.
     """
-    samples = np.empty_like(stored)
-    _sum_rows(stored, samples)
-    return samples
+    values = np.empty_like(stored)
+    _sum_rows(stored, values, samples)
+    return values
 
 
 @compiled
-def _sum_rows(differences: NDArray[np.unsignedinteger], samples: NDArray[np.unsignedinteger]) -> None:
-    for row in range(differences.shape[0]):
-        for sample in range(differences.shape[2]):
-            total = differences[row, 0, sample]
-            samples[row, 0, sample] = total
-            for column in range(1, differences.shape[1]):
-                total += differences[row, column, sample]
-                samples[row, column, sample] = total
+def _sum_rows(stored: NDArray[np.unsignedinteger], values: NDArray[np.unsignedinteger], samples: int) -> None:
+    width = stored.shape[1]
+    for row in range(stored.shape[0]):
+        # The first loop is the second with a step that the compiler knows.
+        if samples == 1:
+            total = stored[row, 0]
+            values[row, 0] = total
+            for at in range(1, width):
+                total += stored[row, at]
+                values[row, at] = total
+        else:
+            for sample in range(samples):
+                total = stored[row, sample]
+                values[row, sample] = total
+                for at in range(sample + samples, width, samples):
+                    total += stored[row, at]
+                    values[row, at] = total
 
 
 def _by_gdal(data: bytes | memoryview, layout: Layout, shape: tuple[int, ...]) -> NDArray[np.generic]:

@@ -1,9 +1,12 @@
 """The layout of a TIFF file: where its blocks lie and how they are packed.
 
-Read by ourselves and not through GDAL, for reasons that were measured. GDAL tells a refused, throttled or broken request in the
-middle of a file as "not recognized as being in a supported file format", so that nothing can be done about it; its warnings hold the
-signature; it keeps the interpreter lock while it opens a file over the network; and it asks four times as often for windows that
-share blocks.
+Read by ourselves and not through a library, for reasons that were measured (processor time of one thread; a block of 512 x 512 pixels of
+16 bits, and ranges of 1.2 MB). GDAL tells a refused, throttled or broken request in the middle of a file as "not recognized as being in a
+supported file format", so that nothing can be done about it; its warnings hold the signature; it keeps the interpreter lock while it
+opens a file over the network; and it asks four times as often for windows that share blocks. async-tiff unpacks a block in 2.8 ms, where
+isal and a compiled sum take 0.9 ms. obstore, which it is made for, brings a range for 0.9 ms and our own client for 1.4 ms; that is a
+tenth of the work, and does not make up for retries, signatures, limits that all processes share, and kinds of errors, which would be ours
+to add in any case.
 """
 
 from __future__ import annotations
