@@ -73,7 +73,7 @@ def _paint_cells(canvas: AirCanvas, land: Landscape, year: int) -> None:
 def _develop(canvas: AirCanvas, year: int) -> None:
     """Let light and colour drift over kilometres, as flights of many days give them; every year drifts in its own way."""
     light = 0.07 * canvas.noise("sweep", 90.0, (37 * year, 0))
-    warmth = 0.04 * canvas.noise("sweep", 60.0, (0, 53 * year))
+    warmth = 0.03 * canvas.noise("sweep", 60.0, (0, 53 * year))
     for band, share in enumerate((1.0, 0.2, -1.0, 0.4)):
         canvas.image[..., band] *= 1 + light + np.float32(share) * warmth
 
