@@ -58,6 +58,9 @@ LOOPBACK = Line(request_s=0.02, search_s=0.5, items=10, item_bytes=10_000, block
 HEADER_BYTES = 32_768
 # Flights from 2014 on; older ones have pixels of 1 m, newer ones of some states 0.3 m.
 NAIP_PIXEL_M = 0.6
+# A square of 100 km has some 250 quarter quads, flown seven times from 2010 to 2023.
+NAIP_ITEMS, NAIP_ITEM_BYTES = 1_750, 3_000
+PAGE_ITEMS = 250
 
 
 @dataclass(frozen=True)

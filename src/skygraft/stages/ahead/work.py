@@ -13,6 +13,7 @@ from skygraft.config.evaluation import EncoderModel, FolderModel, RunModel, Scor
 from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.imagery import Catalogued, Imagery
 from skygraft.config.model import Config
+from skygraft.config.naip import Naip
 from skygraft.config.network import Network
 from skygraft.config.photo_source import PhotoSource
 from skygraft.config.photos import LucasPhotos
@@ -212,12 +213,17 @@ class Account:
         )  # fmt: skip
 
     def _searches(self, name: str, section: Catalogued, count: ImageryCount) -> Work:
-        received = count.searches * self.line.items * self.line.item_bytes
+        by, items, item_bytes = "region and month", self.line.items, self.line.item_bytes
+        if isinstance(section, Naip):
+            by = "region"
+            if self.config.world is None:
+                items, item_bytes = rates.NAIP_ITEMS, rates.NAIP_ITEM_BYTES
+        pages = count.searches * -(-items // rates.PAGE_ITEMS)
         return Work(
-            "search_scenes", name, f"{count.searches:,} searches by region and month", [self.layout.scenes(name)], requests=count.searches,
-            received=received, disk=count.searches * self.line.items * 1_500,
-            seconds=count.searches * self.line.search_s / section.network.concurrency,
-            assumed=f"{count.counted}; {self.line.items} items of {self.line.item_bytes // 1000} kB and {self.line.search_s:g} s each",
+            "search_scenes", name, f"{count.searches:,} searches by {by}", [self.layout.scenes(name)], requests=pages,
+            received=count.searches * items * item_bytes, disk=count.searches * items * 1_500,
+            seconds=pages * self.line.search_s / section.network.concurrency,
+            assumed=f"{count.counted}; {items} items of {item_bytes // 1000} kB and {self.line.search_s:g} s each",
         )  # fmt: skip
 
     def _tiles(self, name: str, section: Catalogued, count: ImageryCount) -> Work:
