@@ -12,6 +12,7 @@ import pytest
 from skygraft.config.defaults import embedded
 from skygraft.config.load import load_mapping
 from skygraft.config.model import Config
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ConfigError
 from skygraft.core.identity import digest
 from skygraft.stages import identities
@@ -167,3 +168,16 @@ def test_a_digest_is_of_the_value_and_not_of_its_order() -> None:
     assert len(digest(None)) == 12
     with pytest.raises(ValueError, match="JSON"):
         digest(float("nan"))
+
+
+def test_imagery_made_before_there_were_other_sources_is_what_it_was() -> None:
+    # Hashes of the first release: with others, pixels fetched then would be refused.
+    searched = {"catalogue": "earth_search", "months_either_side": 2, "max_tile_cloud": 0.05}
+    assert Sentinel2(plan="points").identity_hash() == "70920e2fed97"
+    assert Sentinel2.model_validate({"plan": "points", **searched}).identity_hash() == "d32495fac355"
+    config = load_mapping(
+        {"name": "x", "photos": {"lucas": {}}, "plans": {"points": {"photos": ["lucas"]}}} | {"imagery": {"s2": {"plan": "points"}}},
+        Path(),
+        "test",
+    )
+    assert config.imagery["s2"] == Sentinel2(plan="points")
