@@ -64,6 +64,16 @@ def test_unknown_locations_never_match() -> None:
     assert not same_place(torch.full((4, 2), -1)).any()
 
 
+@pytest.mark.parametrize("numbers", [10, 300, 100_000])
+def test_places_share_what_a_plain_loop_says(numbers: int) -> None:
+    # As many photos a tile as GRAFT has, some missing.
+    generator = torch.Generator().manual_seed(numbers)
+    locations = torch.randint(-numbers // 3, numbers, (40, 25), generator=generator).clamp(min=-1)
+    sets = [set(row) - {-1} for row in locations.tolist()]
+    expected = [[i != j and bool(one & other) for j, other in enumerate(sets)] for i, one in enumerate(sets)]
+    assert same_place(locations).tolist() == expected
+
+
 def test_a_batch_of_one_place_alone_has_loss_zero_and_finite_gradients() -> None:
     satellite, ground = pairs(n=3)
     satellite.requires_grad_()

@@ -31,9 +31,15 @@ def same_place(locations: Tensor) -> Tensor:
     Returns:
         (N, N) booleans, true off the diagonal where two places share a location; the diagonal is false.
     """
-    known = (locations >= 0)[:, None, :, None] & (locations >= 0)[None, :, None, :]
-    shared = ((locations[:, None, :, None] == locations[None, :, None, :]) & known).flatten(2).any(-1)
-    return shared & ~torch.eye(len(locations), dtype=torch.bool, device=locations.device)
+    known = locations >= 0
+    _, names, times = torch.unique(locations[known], return_inverse=True, return_counts=True)
+    # Only what stands more than once can be shared. All pairs of all photos would take gigabytes where tiles have 25 of them.
+    often = times > 1
+    rows = torch.arange(len(locations), device=locations.device)[:, None].expand_as(locations)[known]
+    again = often[names]
+    held = torch.zeros(len(locations), int(often.sum()), device=locations.device)
+    held[rows[again], (often.cumsum(0) - 1)[names[again]]] = 1.0
+    return (held @ held.T > 0) & ~torch.eye(len(locations), dtype=torch.bool, device=locations.device)
 
 
 def pooled_infonce(
