@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skygraft.world import classes
-from skygraft.world.aerial import built, farm, wild
+from skygraft.world.aerial import built, farm, industry, wild
 from skygraft.world.aerial.canvas import AirCanvas
 from skygraft.world.aerial.grid import Grid
 from skygraft.world.aerial.lines import paint_highway, paint_river
@@ -26,7 +26,7 @@ _PAINT: dict[int, Callable[[AirCanvas, Cell, Layout, int], None]] = {
     classes.HERBACEOUS: wild.paint_herbaceous,
     classes.SEALAKE: wild.paint_lake,
     classes.RESIDENTIAL: built.paint_residential,
-    classes.INDUSTRIAL: built.paint_industrial,
+    classes.INDUSTRIAL: industry.paint_industrial,
 }
 LENS = 0.14
 """Share of a pixel's light that each neighbour in row and column receives."""
