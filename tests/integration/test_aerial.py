@@ -411,3 +411,13 @@ def test_a_row_holds_while_nothing_that_changes_it_has_changed() -> None:
         )
         moved = [item.made_from for item in AerialTiles(section(), service, http).items(later)]
     assert set(moved).isdisjoint(same)
+
+
+def test_pictures_of_more_ground_than_the_plan_reckons_with_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    with scripted_server({XYZ: [ok(tile_png(0, 0), "image/png")]}) as server, client() as http:
+        source = AerialTiles(section(), xyz(server), http)
+        rows(source, row_at(LON, LAT, gsd_m=0.39))
+        assert "more ground" not in caplog.text
+        rows(source, row_at(LON, LAT, gsd_m=0.37))
+    assert "1 of 1 tiles show more ground than the plan's gsd_m says, at up to 0.383 m a pixel" in caplog.text
+    assert "Raise gsd_m to 0.39" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -26,6 +27,7 @@ from skygraft.imagery.protocol import Row
 from skygraft.imagery.scene_tiles import tiles_of
 
 _DAY_S = 86_400.0
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class AerialTiles:
             return
         self.service.prepare(self.client)
         jobs = [self._job(item.payload) for item in pending]
+        if self.section.grid == "delivered":
+            _warn_of_wider_ground(jobs)
         asking = _Asking(self.service, jobs)
         results = fetched(self.client, asking.requests(), process=asking.read, concurrency=self.section.network.concurrency)
         with contextlib.closing(results):
@@ -193,6 +197,18 @@ class _Asking:
             if not job.waiting:
                 yield job
                 job.delivered.clear()
+
+
+def _warn_of_wider_ground(jobs: Sequence[_Job]) -> None:
+    """Says where pictures as delivered show more ground than the plan reckons with, which keeps splits apart by its own metres."""
+    wider = [job.place for job in jobs if job.place.gsd_m > job.wanted.tile.gsd_m]
+    if wider:
+        widest = max(place.gsd_m for place in wider)
+        _LOG.warning(
+            "%d of %d tiles show more ground than the plan's gsd_m says, at up to %.3f m a pixel: neighbours of different splits may share "
+            "some. Raise gsd_m to %.2f, or set grid: plan",
+            *(len(wider), len(jobs), widest, widest + 0.005),
+        )
 
 
 def _mosaic(job: _Job) -> Picture:
