@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import planetary_computer
 import pytest
 from tests.integration.imagery_folder import BANDS, SceneSpec, places_in, write_archive, write_photos
 from tests.integration.worldfolder import write_world
@@ -25,6 +24,7 @@ from skygraft.core.schemas import SCENES, TILE_SHARD
 from skygraft.core.tables import read_table
 from skygraft.stages import fetch_tiles, plan_tiles, search_scenes
 from skygraft.stages.layout import Layout
+from skygraft.world.aerial.camera import Camera
 from skygraft.world.aerial.quads import quads_of
 from skygraft.world.recipe import EPSG, Recipe
 from skygraft.world.services import world_services
@@ -132,33 +132,25 @@ def test_another_project_than_the_account_s_own_is_refused(archive: Path, monkey
 # NAIP, as the drawn world has it
 
 
-def naip(catalogue: Any, **options: Any) -> Config:
-    section = Naip(source="naip", plan="p", catalogue=catalogue, network=NETWORK, min_success_rate=0.0, **options)
-    plan = Plan(photos=("lucas",), split=Split(block_km=4, val=0.2, test=0.2), shards=1, gsd_m=1.0, size_px=80, snap_m=1.0)
+def naip(catalogue: Any) -> Config:
+    patient = NETWORK.model_copy(update={"read_timeout_s": 120, "deadline_s": 300})
+    section = Naip(source="naip", plan="p", catalogue=catalogue, network=patient, min_success_rate=0.0)
+    plan = Plan(photos=("lucas",), split=Split(block_km=4, val=0.2, test=0.2), shards=1, gsd_m=1.0, size_px=60, snap_m=1.0)
     return Config(name="t", photos={"lucas": LucasPhotos()}, plans={"p": plan}, imagery={catalogue: section})
 
 
-def test_naip_is_the_same_from_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_naip_comes_as_the_world_was_photographed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = write_world(tmp_path / "world")
     recipe = Recipe(seed=3, points=60, chips=40)
     (folder / "world.json").write_text(json.dumps({"recipe": recipe.as_dict()}))
-    quads = quads_of(recipe)
-    # Around the corner where four photographs meet, and well inside one of them.
-    quad = next(
-        quad for quad in quads if quad.day.year == 2020 and {(quad.column + 1, quad.row + 1)} & {(one.column, one.row) for one in quads}
-    )
-    corner = (quad.west + quad.columns - 12.0, quad.north - 12.0)
-    places = [(*corner, JULY), (quad.west + quad.columns / 2, quad.north - quad.rows / 2, JULY)]
-    write_photos(Path("data/photos/lucas.parquet"), places, epsg=EPSG)
-    planetary_computer.sas.TOKEN_CACHE.clear()
+    quad = next(quad for quad in quads_of(recipe) if quad.day.year == 2020)
+    write_photos(Path("data/photos/lucas.parquet"), [(quad.west + quad.columns - 12, quad.north - quad.rows / 2, JULY)], epsg=EPSG)
+    settings = naip("earth_engine")
     with world_services(folder, access_log=tmp_path / "access.jsonl") as services:
-        settings = naip("planetary_computer")
         plan_tiles.run(settings, plan="p")
-        theirs, ours = run(settings), run(naip("earth_engine"))
-        assert services.count(pattern=PIXELS) == 2
-    planetary_computer.sas.TOKEN_CACHE.clear()
-    same = ["status", "acquired_at", "days_apart", "nodata_fraction", "bands", "shape", "transform", "pixels"]
-    for one, other in zip(ours, theirs, strict=True):
-        assert one["status"] == "ok" and [one[name] for name in same] == [other[name] for name in same]
-    assert max(row["scene_id"][0].count("+") for row in ours) >= 1
+        [row] = run(settings)
+        assert services.count(pattern=PIXELS) == 1
+    drawn = Camera(folder).upright(row["transform"][2], row["transform"][5], (60, 60), 1.0, 2020)
+    assert row["status"] == "ok" and row["scene_id"][0].count("+") == 1 and quad.name in row["scene_id"][0]
+    assert np.array_equal(np.frombuffer(row["pixels"], np.uint8).reshape(3, 60, 60), drawn[..., :3].transpose(2, 0, 1))

@@ -10,13 +10,14 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
-
-import httplib2
+from typing import TYPE_CHECKING, Any
 
 from skygraft.core.http import HttpClient, Request
 from skygraft.core.http_errors import Problem, problem_of_status
 from skygraft.imagery.earthengine.answers import problem_of_answer
+
+if TYPE_CHECKING:
+    import httplib2
 
 _LOG = logging.getLogger(__name__)
 _STATUS_HEADER = "x-earth-engine-quota-status"
@@ -54,6 +55,8 @@ class Transport:
             EndpointError: The service as a whole cannot be used.
             ValueError: Neither GET nor POST.
         """
+        import httplib2
+
         if method not in ("GET", "POST"):
             raise ValueError(f"{method} is not asked of Earth Engine")
         passed = {name.title(): value for name, value in (headers or {}).items() if name.lower() not in _NOT_PASSED}
