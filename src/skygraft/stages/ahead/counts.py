@@ -14,6 +14,7 @@ from skygraft.config.flickr import FlickrPhotos
 from skygraft.config.imagery import Catalogued
 from skygraft.config.model import Config
 from skygraft.config.photos import LucasPhotos
+from skygraft.config.plans import Plan
 from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.schemas import PHOTOS, SCENES, TILES
 from skygraft.core.tables import read_table
@@ -106,20 +107,27 @@ def count_imagery(config: Config, imagery: str) -> ImageryCount:
             scenes = min(scenes, pq.read_metadata(scenes_path).num_rows)
             how += f", scenes at most those of {scenes_path}"
         return ImageryCount(tiles.num_rows, searches, scenes, how)
-    names = config.plans[section.plan].photos
+    names, tiled = config.plans[section.plan].photos, said_of_tiles(config.plans[section.plan])
     points = sum(count_photos(config, name).points for name in names)
     if not isinstance(section, Catalogued):
-        return ImageryCount(points, 0, points, "one tile a place")
+        return ImageryCount(points, 0, points, tiled)
     paths = [layout.photos(name) for name in names]
     if all(path.exists() for path in paths):
         searches = sum(_square_months(path, section) for path in paths)
-        how = "one tile a place; searches counted from the photos' places and days"
+        how = f"{tiled}; searches counted from the photos' places and days"
         return ImageryCount(points, searches, _scenes(section, searches), how)
     months = _MONTHS_OF_A_SQUARE + 2 * section.months_either_side if isinstance(section, Sentinel2) else 1
     # A small world lies in one corner of a zone.
     searches = round(_SQUARES * months) if config.world is None else round(4 * months)
-    how = f"one tile a place; {searches:,} {_QUESTIONS[section.source]} assumed"
+    how = f"{tiled}; {searches:,} {_QUESTIONS[section.source]} assumed"
     return ImageryCount(points, searches, _scenes(section, searches), how)
+
+
+def said_of_tiles(plan: Plan) -> str:
+    """How many tiles a plan is taken to have before it is made."""
+    if plan.sampling is None:
+        return "one tile a place"
+    return "a tile for every place at most: the sampling keeps fewer, the thicker the photos the more it leaves out"
 
 
 def _scenes(section: Catalogued, searches: int) -> int:

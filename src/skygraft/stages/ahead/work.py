@@ -19,7 +19,7 @@ from skygraft.config.photo_source import PhotoSource
 from skygraft.config.photos import LucasPhotos
 from skygraft.config.sentinel2 import Sentinel2
 from skygraft.stages.ahead import aerial, earth_engine, flickr, open_photos, rates
-from skygraft.stages.ahead.counts import ImageryCount, PhotoCount, count_imagery, count_photos
+from skygraft.stages.ahead.counts import ImageryCount, PhotoCount, count_imagery, count_photos, said_of_tiles
 from skygraft.stages.ahead.rates import Machine
 from skygraft.stages.ahead.shares import Sharding
 from skygraft.stages.layout import Layout
@@ -191,7 +191,7 @@ class Account:
             photos = sum(self.photos[name].photos for name in settings.photos)
             yield Work(
                 "plan_tiles", plan, f"{points:,} tiles, {photos:,} pairs", [self.layout.tiles(plan), self.layout.pairs(plan)],
-                disk=points * 250 + photos * 60, seconds=photos / 50_000, assumed="one tile a place",
+                disk=points * 250 + photos * 60, seconds=photos / 50_000, assumed=said_of_tiles(settings),
             )  # fmt: skip
         for name, section in self.config.imagery.items():
             yield from self._imagery(name, section, self.imagery[name])
