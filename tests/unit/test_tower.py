@@ -61,6 +61,14 @@ def test_parts_of_a_batch_give_what_the_whole_gives() -> None:
         torch.testing.assert_close(dataclasses.replace(tower, at_once=at_once)(PICTURES), tower(PICTURES), rtol=1e-4, atol=1e-5)
 
 
+def test_pixels_go_through_in_parts_too(tmp_path: Path) -> None:
+    clip = load_folder(write_folder(tmp_path, vision_cfg=VIT))
+    pixels = torch.randint(0, 256, (7, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    whole = clip.encode_prepared(clip.normalised(pixels))
+    in_parts = dataclasses.replace(clip, tower=dataclasses.replace(clip.tower, at_once=3))
+    np.testing.assert_allclose(in_parts.encode_pixels(pixels), whole, rtol=1e-4, atol=1e-5)
+
+
 def test_the_model_stays_whole_and_its_weights_are_the_towers() -> None:
     model: Any = tiny_model(vision_cfg=VIT)
     tower = image_tower(model)

@@ -128,7 +128,9 @@ class FrozenClip:
 
     def encode_pixels(self, pixels: Tensor) -> NDArray[np.float32]:
         """Raw embeddings (N, D) of photos that :attr:`pixels` has read, (N, H, W, 3) uint8."""
-        return self.encode_prepared(self.normalised(pixels.to(self.device, non_blocking=True)))
+        # Numbers take four times the bytes of pixels: they too are made a part at a time.
+        parts = self.tower.parts(pixels.to(self.device, non_blocking=True))
+        return np.concatenate([self.encode_prepared(self.normalised(part)) for part in parts])
 
     def encode_prepared(self, batch: Tensor) -> NDArray[np.float32]:
         """Raw embeddings (N, D) of prepared pictures (N, 3, H, W)."""

@@ -8,6 +8,7 @@ parts whose layers fit into the cache (ViT-B-32 loses 6 % where they do not). An
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,14 +37,14 @@ class ImageTower:
     @torch.inference_mode()
     def __call__(self, pictures: Tensor) -> Tensor:
         """Raw embeddings (N, D) of prepared pictures (N, 3, H, W), on their device."""
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
-        if self.at_once is None or pictures.device.type != "cpu":
-            return self._embed(pictures)
-        return torch.cat([self._embed(part) for part in torch.split(pictures, self.at_once)])
+        parts = self.parts(pictures.contiguous(memory_format=torch.channels_last))
+        return torch.cat([self.network(part) for part in parts])
 
-    def _embed(self, pictures: Tensor) -> Tensor:
-        found: Tensor = self.network(pictures)
-        return found
+    def parts(self, pictures: Tensor) -> Sequence[Tensor]:
+        """Pictures (N, ...) in the numbers that the tower takes best on their device."""
+        if self.at_once is None or pictures.device.type != "cpu":
+            return (pictures,)
+        return torch.split(pictures, self.at_once)
 
 
 class ClassTokenBlock(nn.Module):
