@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import resource
 import signal
 import struct
@@ -38,10 +39,10 @@ def replayed(path: Path, schema: pa.Schema = SCHEMA) -> list[list[Row]]:
         return [[tuple(row.values()) for row in found.to_pylist()] for found in log.replay()]
 
 
-def written(path: Path, batches: Sequence[Sequence[Row]]) -> list[int]:
+def written(path: Path, batches: Sequence[Sequence[Row]], *, direct: bool = False) -> list[int]:
     """Writes the batches; gives the file's length after each."""
     lengths = [0]
-    with ItemLog(path, SCHEMA) as log:
+    with ItemLog(path, SCHEMA, direct=direct) as log:
         for rows in batches:
             log.append(batch(rows))
             lengths.append(path.stat().st_size)
@@ -156,3 +157,36 @@ def test_a_disk_that_fills_up_is_said_and_costs_only_the_last_rows(tmp_path: Pat
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert replayed(path) == [[("kept", None, None)], [("small enough", None, None)]]
+
+
+@given(batches=BATCHES, again=st.booleans(), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_past_the_cache_too_any_truncation_or_flip_leaves_a_beginning(batches: list[list[Row]], again: bool, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.log")
+        lengths = written(path, batches, direct=True)
+        assert replayed(path) == batches
+        content = bytearray(path.read_bytes()[: data.draw(st.integers(1, lengths[-1]))])
+        flipped = data.draw(st.none() | st.integers(0, len(content) - 1))
+        if flipped is not None:
+            content[flipped] ^= 1 << data.draw(st.integers(0, 7))
+        path.write_bytes(content)
+        untouched = len(content) if flipped is None else flipped
+        left = replayed(path)
+        assert left == batches[: len(left)]
+        # A filler that is cut or flipped costs nothing.
+        assert len(left) >= max(index for index, length in enumerate(lengths) if length <= untouched)
+        written(path, [[("again", b"x", None)]], direct=again)
+        assert replayed(path) == [*left, [("again", b"x", None)]]
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_records_are_read_in_any_order_near_and_far(tmp_path: Path, direct: bool) -> None:
+    draw = random.Random(3)
+    rows = [(str(number), draw.randbytes(draw.choice([0, 900, 5000, 300_000])), None) for number in range(40)]
+    with ItemLog(tmp_path / "x.log", SCHEMA, direct=direct) as log:
+        records = [record for start in range(0, 40, 5) for record in log.append(*(batch([row]) for row in rows[start : start + 5]))]
+        wanted = [draw.randrange(40) for _ in range(60)]
+        found = log.read([records[number] for number in wanted])
+        assert log.read([]) == []
+    assert [one.to_pylist()[0]["image"] for one in found] == [rows[number][1] for number in wanted]

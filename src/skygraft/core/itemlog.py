@@ -2,14 +2,22 @@
 
 Each record is one Arrow record batch, framed by its length and a CRC-32 over schema, length and batch. A torn last record is cut off when
 the log is opened again, so that the rows before it are never made a second time; rows of another schema count as torn, and are.
+
+A log of large rows goes past the system's cache, where the disk's own path allows that: every byte of a shard passes through its log
+once, and to lay it down in the cache, only to take it from there soon after, costs more than to make the row. Such a log is written in
+whole blocks, with fillers between the records.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import functools
+import mmap
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +31,12 @@ from skygraft.core.files import atomic_path, explained
 _FRAME = struct.Struct("<QI")
 # The system takes no more parts in one write.
 _PARTS = 512
+# What disks and file systems write without a cache: a multiple of this, from memory that begins at a multiple of it.
+_BLOCK = 4096
+# In the length of a frame: what follows means nothing.
+_FILLER = 1 << 63
+# Records this near to each other are read in one go, bytes.
+_GAP = 1 << 17
 _Test = Callable[..., pa.BooleanArray]
 
 
@@ -40,15 +54,18 @@ class ItemLog:
     Args:
         path: The log's file; made where absent.
         schema: The Arrow schema of the rows; its own metadata is part of what rows must have been written under.
+        direct: Whether it goes past the system's cache, if it can.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, *, direct: bool = False) -> None:
         self._path = path
         self._schema = schema.remove_metadata()
         fields = [f"{field.name}:{field.type}:{field.nullable}" for field in schema]
         facts = sorted((key.decode(), value.decode()) for key, value in (schema.metadata or {}).items())
         self._seed = zlib.crc32(repr((fields, facts)).encode())
         self._file: int | None = None
+        self._direct = direct
+        self._staging = mmap.mmap(-1, _BLOCK)
 
     def __enter__(self) -> Self:
         with explained(self._path):
@@ -56,6 +73,9 @@ class ItemLog:
             whole = self._whole_length()
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             os.ftruncate(self._file, whole)
+            if self._direct:
+                os.write(self._file, _filler(whole))
+                _past_cache(self._file, wanted=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -76,7 +96,8 @@ class ItemLog:
         descriptor = self._descriptor()
         before = end = os.fstat(descriptor).st_size
         framed = [self._framed(batch) for batch in batches]
-        rest = [memoryview(part) for frame in framed for part in frame]
+        parts = [memoryview(part) for frame in framed for part in frame]
+        rest = [self._staged(parts)] if self._direct else parts
         records = []
         for _, payload in framed:
             records.append(Record(end + _FRAME.size, payload.size))
@@ -84,7 +105,8 @@ class ItemLog:
         with explained(self._path):
             try:
                 while rest:
-                    rest = _without(rest, os.writev(descriptor, rest[:_PARTS]))
+                    some = rest[:_PARTS]
+                    rest = _without(rest, self._past_cache_or_not(functools.partial(os.writev, descriptor, some)))
             except OSError:
                 os.ftruncate(descriptor, before)
                 raise
@@ -123,15 +145,55 @@ class ItemLog:
 
     def records(self) -> Iterator[tuple[Record, pa.RecordBatch]]:
         """As :meth:`replay`, with the place of each record, by which :meth:`read` finds it again."""
-        offset = 0
-        for payload in self._payloads():
-            yield Record(offset + _FRAME.size, len(payload)), pa.ipc.read_record_batch(pa.py_buffer(payload), self._schema)
-            offset += _FRAME.size + len(payload)
+        for record, payload in self._payloads():
+            yield record, pa.ipc.read_record_batch(pa.py_buffer(payload), self._schema)
 
-    def read(self, record: Record) -> pa.RecordBatch:
-        """The rows of one record."""
-        payload = os.pread(self._descriptor(), record.length, record.offset)
-        return pa.ipc.read_record_batch(pa.py_buffer(payload), self._schema)
+    def read(self, records: Sequence[Record]) -> list[pa.RecordBatch]:
+        """The rows of some records, in their order; they are read in the order in which they lie, neighbours together."""
+        payloads: dict[int, bytes] = {}
+        for near in _neighbours(sorted(set(records), key=lambda record: record.offset)):
+            start = near[0].offset - near[0].offset % _BLOCK
+            view = self._read(start, near[-1].offset + near[-1].length)
+            for record in near:
+                payloads[record.offset] = bytes(view[record.offset - start : record.offset - start + record.length])
+        return [pa.ipc.read_record_batch(pa.py_buffer(payloads[record.offset]), self._schema) for record in records]
+
+    def _read(self, start: int, stop: int) -> memoryview:
+        """The bytes from a block's start on, until this is called again."""
+        size = stop - start + (start - stop) % _BLOCK
+        view, done = self._room(size)[:size], 0
+        while done < stop - start:
+            count = self._past_cache_or_not(functools.partial(os.preadv, self._descriptor(), [view[done:]], start + done))
+            if not count:
+                raise OSError(errno.EIO, "the log is shorter than it was", str(self._path))
+            done += count
+        return view
+
+    def _room(self, size: int) -> memoryview:
+        """Memory that begins with a page, the same again and again: to be given new memory takes longer than to fill it."""
+        if size > len(self._staging):
+            self._staging = mmap.mmap(-1, 2 * size)
+        return memoryview(self._staging)
+
+    def _past_cache_or_not(self, call: Callable[[], int]) -> int:
+        """A read or a write; what a file system makes of such ones is told by the first, or by the rest of one that was cut short."""
+        try:
+            return call()
+        except OSError as error:
+            if error.errno != errno.EINVAL or not self._direct:
+                raise
+        _past_cache(self._descriptor(), wanted=False)
+        return call()
+
+    def _staged(self, parts: list[memoryview]) -> memoryview:
+        """The bytes of ``parts`` as whole blocks, in memory that begins with a page."""
+        length = sum(part.nbytes for part in parts)
+        filler = _filler(length)
+        view, place = self._room(length + len(filler)), 0
+        for part in [*parts, memoryview(filler)]:
+            view[place : place + part.nbytes] = part.cast("B")
+            place += part.nbytes
+        return view[:place]
 
     def _kept(self, test: _Test, column: str, values: pa.Array) -> Iterator[pa.RecordBatch]:
         """The rows whose ``column`` passes ``test``, without empty batches."""
@@ -152,23 +214,27 @@ class ItemLog:
         return zlib.crc32(payload, zlib.crc32(struct.pack("<Q", len(payload)), self._seed))
 
     def _whole_length(self) -> int:
-        return sum(_FRAME.size + len(payload) for payload in self._payloads())
+        return max((record.offset + record.length for record, _ in self._payloads()), default=0)
 
-    def _payloads(self) -> Iterator[bytes]:
+    def _payloads(self) -> Iterator[tuple[Record, bytes]]:
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
             left = os.fstat(file.fileno()).st_size
             while len(head := file.read(_FRAME.size)) == _FRAME.size:
                 length, checksum = _FRAME.unpack(head)
-                left -= _FRAME.size + length
+                left -= _FRAME.size + length % _FILLER
                 # A broken length may be anything: it is not asked for before the file is known to have it.
                 if left < 0:
                     return
+                if length >= _FILLER and checksum == _of_filler(length):
+                    file.seek(length - _FILLER, os.SEEK_CUR)
+                    continue
+                offset = file.tell()
                 payload = file.read(length)
                 if len(payload) != length or self._checksum(payload) != checksum:
                     return
-                yield payload
+                yield Record(offset, length), payload
 
 
 def _is_not_in(column: pa.Array, *, value_set: pa.Array) -> pa.BooleanArray:
@@ -182,3 +248,41 @@ def _without(parts: list[memoryview], count: int) -> list[memoryview]:
             return [part[count:], *parts[number + 1 :]]
         count -= part.nbytes
     return []
+
+
+def _filler(length: int) -> bytes:
+    """What makes whole blocks of so many bytes: nothing, or a frame that means nothing."""
+    gap = -length % _BLOCK
+    if not gap:
+        return b""
+    gap += _BLOCK if gap < _FRAME.size else 0
+    said = _FILLER + gap - _FRAME.size
+    return _FRAME.pack(said, _of_filler(said)) + bytes(gap - _FRAME.size)
+
+
+def _of_filler(length: int) -> int:
+    """The checksum of a filler: a record with a broken length is none."""
+    return zlib.crc32(struct.pack("<Q", length))
+
+
+def _past_cache(descriptor: int, *, wanted: bool) -> None:
+    """Lets an open file go past the system's cache, or through it; some file systems know no other way than through it."""
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    direct = getattr(os, "O_DIRECT", 0)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | direct if wanted else flags & ~direct)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+
+
+def _neighbours(records: list[Record]) -> Iterator[list[Record]]:
+    """Records, by their place, in groups between which there is a gap."""
+    near: list[Record] = []
+    for record in records:
+        if near and record.offset - (near[-1].offset + near[-1].length) > _GAP:
+            yield near
+            near = []
+        near.append(record)
+    if near:
+        yield near

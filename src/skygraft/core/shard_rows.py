@@ -95,16 +95,19 @@ class StoredRows:
         starts = np.array(self._starts, np.int64)
         sources = np.searchsorted(starts, places, side="right") - 1
         rows = places - starts[sources]
-        reader = _Reader(self, forward=bool((np.diff(sources[sources < self._groups]) >= 0).all()))
+        groups = _Groups(self, forward=bool((np.diff(sources[sources < self._groups]) >= 0).all()))
         for start in range(0, len(places), _AT_ONCE):
             few = slice(start, start + _AT_ONCE)
+            logged = self._logged(sources[few])
             pairs = zip(sources[few].tolist(), rows[few].tolist(), strict=True)
-            yield pa.Table.from_batches([batch for source, row in pairs for batch in reader.row(source, row)], self._schema)
+            found = [_row(logged[source] if source in logged else groups.group(source), row) for source, row in pairs]
+            yield pa.concat_tables(found)
 
-    def logged(self, source: int) -> pa.RecordBatch:
-        """A record of the log."""
-        number = source - self._groups
-        return self._log.read(Record(self._offsets[number], self._lengths[number]))
+    def _logged(self, sources: NDArray[np.int64]) -> dict[int, pa.Table]:
+        """The records of the log among some sources."""
+        numbers = (np.unique(sources[sources >= self._groups]) - self._groups).tolist()
+        batches = self._log.read([Record(self._offsets[number], self._lengths[number]) for number in numbers])
+        return {number + self._groups: pa.Table.from_batches([batch]) for number, batch in zip(numbers, batches, strict=True)}
 
     def group(self, source: int) -> pa.Table:
         """A row group of the twin."""
@@ -113,10 +116,6 @@ class StoredRows:
                 return file.read_row_group(source, columns=self._schema.names).select(self._schema.names).cast(self._schema)
         except (OSError, pa.ArrowInvalid) as error:
             raise CorruptDataError(f"{self._twin} cannot be read ({error}). Delete it and run the stage again.") from error
-
-    def in_twin(self, source: int) -> bool:
-        """Whether a source is a row group of the twin."""
-        return source < self._groups
 
     def _find_in_twin(self, spec: TableSpec) -> None:
         if not self._twin.exists():
@@ -140,24 +139,21 @@ class StoredRows:
             self._few_facts.clear()
 
 
-class _Reader:
-    """Reads rows, and keeps what may be asked for again: the last source, or all of the twin where its rows come in another order."""
+class _Groups:
+    """The twin's row groups, of which it keeps what may be asked for again: the last, or all where rows come in another order."""
 
     def __init__(self, rows: StoredRows, *, forward: bool) -> None:
         self._rows, self._forward = rows, forward
-        self._groups: dict[int, pa.Table] = {}
-        self._last: tuple[int, pa.RecordBatch] = (-1, pa.record_batch({}))
+        self._kept: dict[int, pa.Table] = {}
 
-    def row(self, source: int, number: int) -> list[pa.RecordBatch]:
-        """A row of a source."""
-        if self._rows.in_twin(source):
-            if source not in self._groups:
-                if self._forward:
-                    self._groups.clear()
-                self._groups[source] = self._rows.group(source)
-            found: list[pa.RecordBatch] = self._groups[source].slice(number, 1).to_batches()
-            return found
-        if self._last[0] != source:
-            self._last = (source, self._rows.logged(source))
-        batch = self._last[1]
-        return [batch if batch.num_rows == 1 else batch.slice(number, 1)]
+    def group(self, source: int) -> pa.Table:
+        """A row group."""
+        if source not in self._kept:
+            if self._forward:
+                self._kept.clear()
+            self._kept[source] = self._rows.group(source)
+        return self._kept[source]
+
+
+def _row(table: pa.Table, row: int) -> pa.Table:
+    return table if table.num_rows == 1 else table.slice(row, 1)

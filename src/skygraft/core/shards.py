@@ -94,7 +94,7 @@ class ShardStore:
         self.target = target
         self._folder, self._name, self._spec, self._meta = folder, name, spec, dict(meta)
         self._twin = folder / f"{name}.parquet"
-        self._log = ItemLog(folder / f"{name}.log", log_schema(spec))
+        self._log = ItemLog(folder / f"{name}.log", log_schema(spec), direct=any(column.packed for column in spec.columns))
         self._schema = spec.schema()
         # A record of the log is read as a whole: large rows have one of their own.
         self._packed = frozenset(column.name for column in spec.columns if column.packed)
