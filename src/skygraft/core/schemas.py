@@ -157,10 +157,10 @@ TILE_SHARD = TableSpec(
 def embeddings_spec(dimension: int) -> TableSpec:
     """The table of photo embeddings of one encoder.
 
-    Embeddings are fixed-size binary, uncompressed: read whole, they take a seventh of the processor time of fixed-size lists of float16,
-    a thirteenth of that of plain lists, and 1.7 times that of a bare array; compressed by zstd they would be 10 % smaller and take twice
-    as long (benchmarks/embedding_layout.py). Training reads them whole, so row groups are as large as the other tables'. numpy decodes a
-    value: ``np.frombuffer(value, "<f2")``.
+    Embeddings are fixed-size binary, uncompressed: read whole, they take a fifth to a seventh of the processor time of fixed-size lists
+    of float16, a tenth or less of that of plain lists, and not quite twice that of a bare array; compressed by zstd they would be 10 %
+    smaller and take 1.7 to 2 times as long (benchmarks/embedding_layout.py, from run to run). Training reads them whole, so row
+    groups are as large as the other tables'. numpy decodes a value: ``np.frombuffer(value, "<f2")``.
 
     Args:
         dimension: Length of an embedding; it is stored as ``2 * dimension`` bytes of little-endian float16.
