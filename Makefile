@@ -9,8 +9,8 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 EXTRAS := world,dev,slurm
 STAMP := $(VENV)/.set-up
 CONFIGFILE ?= config.yaml
-# Only continuous integration, which installs one, asks for the test on a real Slurm.
-MARKERS ?= not slurm
+# Only continuous integration, which installs them, asks for the tests on a real Slurm and on a real pgstac.
+MARKERS ?= not slurm and not pgstac
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
