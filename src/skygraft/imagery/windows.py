@@ -19,7 +19,7 @@ from skygraft.imagery.tiff import Layout
 
 _GAP_BYTES = 256 << 10
 _RANGE_BYTES = 8 << 20
-_AHEAD_BYTES = 96 << 20
+_AHEAD_BYTES = 64 << 20
 Blocks = dict[int, NDArray[np.generic]]
 
 
