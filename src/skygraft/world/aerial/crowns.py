@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -56,48 +57,95 @@ class Crowns:
 
 
 @lru_cache(maxsize=1)
-def _table() -> NDArray[np.float32]:
+def _chance() -> NDArray[np.float32]:
     return rng_of("crowns").random((5, SIDE * SIDE), dtype=np.float32)
 
 
-def crowns(canvas: AirCanvas, stand: Stand, *, towards_sun: float = 0.0) -> Crowns:
-    """Look at a stand from above.
+@lru_cache(maxsize=64)
+def _trees(spacing: tuple[float, float], radius: tuple[float, float], share: float, jitter: float) -> NDArray[np.float32]:
+    """Return what stands in each square of the net (5, squares): metres off its middle, radius, its inverse, and a number of its own.
 
-    Args:
-        canvas: where to look.
-        stand: how the trees stand.
-        towards_sun: metres by which to look aside, for the shadow that lies there.
+    Where nothing stands the radius is so far below nothing, and its inverse so large, that no pixel is under it or near it.
     """
-    x, y = canvas.x + SUN[0] * towards_sun, canvas.y + SUN[1] * towards_sun
+    aside_x, aside_y, size, luck, mark = _chance()
+    wide = radius[0] + size * (radius[1] - radius[0])
+    stands = luck < share
+    off_x, off_y = ((aside * 2 - 1) * (jitter * step) for aside, step in zip((aside_x, aside_y), spacing, strict=True))
+    return np.stack([off_x, off_y, np.where(stands, wide, -9e9), np.where(stands, 1 / wide, 9e9), mark]).astype(np.float32)
+
+
+class _Net:
+    """The squares of a stand's net around each pixel of a canvas: the four whose middles are nearest."""
+
+    def __init__(self, canvas: AirCanvas, stand: Stand, towards_sun: float) -> None:
+        x, y = canvas.x + SUN[0] * towards_sun, canvas.y + SUN[1] * towards_sun
+        if stand.angle:
+            cos, sin = np.cos(stand.angle), np.sin(stand.angle)
+            x, y = x * cos + y * sin, y * cos - x * sin
+        u, v = x / stand.spacing[0] - 0.5, y / stand.spacing[1] - 0.5
+        i, j = np.floor(u), np.floor(v)
+        # Offsets from the square's middle are small: single precision is enough from here on.
+        self._du, self._dv = ((u - i) * stand.spacing[0]).astype(np.float32), ((v - j) * stand.spacing[1]).astype(np.float32)
+        self._i, self._j = i.astype(np.int64) + stand.salt % 997, j.astype(np.int64) + stand.salt // 997
+        self._spacing = stand.spacing
+        self._trees = _trees(stand.spacing, stand.radius, stand.share, stand.jitter)
+
+    def around(self) -> Iterator[tuple[NDArray[np.int64], FloatArray, FloatArray, FloatArray]]:
+        """Yield for each of the four squares: its number, metres east and north of its tree, and the distance (rows, columns)."""
+        columns, rows = [(self._i + k) & (SIDE - 1) for k in (0, 1)], [((self._j + k) & (SIDE - 1)) << 6 for k in (0, 1)]
+        for di, column in enumerate(columns):
+            for dj, row in enumerate(rows):
+                at = row + column
+                du = self._du - np.float32(di * self._spacing[0]) - self._trees[0][at]
+                dv = self._dv - np.float32(dj * self._spacing[1]) - self._trees[1][at]
+                yield at, du, dv, np.sqrt(du * du + dv * dv)
+
+    def cover(self, at: NDArray[np.int64], away: FloatArray, soft: np.float32) -> FloatArray:
+        """Return how far pixels lie within the crowns of their squares' trees, 0..1 where the rim is `soft` metres wide."""
+        return np.asarray(np.clip((self._trees[2][at] - away) / soft + np.float32(0.5), 0, 1), dtype=np.float32)
+
+    def depth(self, at: NDArray[np.int64], away: FloatArray) -> FloatArray:
+        """Return the distance in radii."""
+        return np.asarray(away * self._trees[3][at], dtype=np.float32)
+
+    def of(self, part: int, at: NDArray[np.int64]) -> FloatArray:
+        """Return one row of the trees' table."""
+        return np.asarray(self._trees[part][at], dtype=np.float32)
+
+
+def _soft(canvas: AirCanvas) -> np.float32:
+    return np.float32(max(canvas.gsd, 0.2))
+
+
+def _small(canvas: AirCanvas, stand: Stand) -> np.float32:
+    """Return the share of its pixel that a crown colours: a part, where it is smaller."""
+    return np.float32(min(1.0, (2 * float(np.mean(stand.radius)) / canvas.gsd) ** 2))
+
+
+def shadows(canvas: AirCanvas, stand: Stand) -> FloatArray:
+    """Return the share of each pixel (rows, columns) that lies in the shadow of a stand."""
+    net = _Net(canvas, stand, stand.height * SHADOW * 0.6)
+    cover = np.zeros((canvas.rows, canvas.columns), dtype=np.float32)
+    for at, _, _, away in net.around():
+        np.maximum(cover, net.cover(at, away, _soft(canvas)), out=cover)
+    return cover * _small(canvas, stand)
+
+
+def crowns(canvas: AirCanvas, stand: Stand) -> Crowns:
+    """Look at a stand from above."""
+    net = _Net(canvas, stand, 0.0)
+    best = np.full((canvas.rows, canvas.columns), 9e9, dtype=np.float32)
+    light, tone, cover = (np.zeros_like(best) for _ in range(3))
     cos, sin = np.cos(stand.angle), np.sin(stand.angle)
-    if stand.angle:
-        x, y = x * cos + y * sin, y * cos - x * sin
-    u, v = x / stand.spacing[0] - 0.5, y / stand.spacing[1] - 0.5
-    i, j = np.floor(u), np.floor(v)
-    # Offsets from the square's middle are small: single precision is enough from here on.
-    du0, dv0 = (u - i).astype(np.float32), (v - j).astype(np.float32)
-    i, j = i.astype(np.int64) + stand.salt % 997, j.astype(np.int64) + stand.salt // 997
-    best = np.full(du0.shape, 9e9, dtype=np.float32)
-    light, tone, cover = (np.zeros(du0.shape, dtype=np.float32) for _ in range(3))
     sun = np.array([SUN[0] * cos + SUN[1] * sin, SUN[1] * cos - SUN[0] * sin], dtype=np.float32)
-    soft = np.float32(max(canvas.gsd, 0.2))
-    for di in (0, 1):
-        for dj in (0, 1):
-            at = (((j + dj) & (SIDE - 1)) << 6) + ((i + di) & (SIDE - 1))
-            jitter_x, jitter_y, size, luck, mark = (row[at] for row in _table())
-            du = (du0 - di - (jitter_x * 2 - 1) * np.float32(stand.jitter)) * np.float32(stand.spacing[0])
-            dv = (dv0 - dj - (jitter_y * 2 - 1) * np.float32(stand.jitter)) * np.float32(stand.spacing[1])
-            radius = np.float32(stand.radius[0]) + size * np.float32(stand.radius[1] - stand.radius[0])
-            away = np.sqrt(du * du + dv * dv)
-            depth = np.where(luck < stand.share, away / radius, np.float32(9e9))
-            nearer = depth < best
-            best = np.where(nearer, depth, best)
-            cover = np.maximum(cover, np.where(luck < stand.share, np.clip(0.5 + (radius - away) / soft, 0, 1), 0))
-            light = np.where(nearer, (du * sun[0] + dv * sun[1]) / radius, light)
-            tone = np.where(nearer, mark, tone)
-    # A crown smaller than a pixel colours a part of it.
-    small = min(1.0, (2 * float(np.mean(stand.radius)) / canvas.gsd) ** 2)
-    return Crowns(cover * np.float32(small), np.clip(light, -1, 1), tone, np.maximum(0, 1 - best))
+    for at, du, dv, away in net.around():
+        depth = net.depth(at, away)
+        nearer = depth < best
+        np.minimum(best, depth, out=best)
+        np.maximum(cover, net.cover(at, away, _soft(canvas)), out=cover)
+        light = np.where(nearer, (du * sun[0] + dv * sun[1]) * net.of(3, at), light)
+        tone = np.where(nearer, net.of(4, at), tone)
+    return Crowns(cover * _small(canvas, stand), np.clip(light, -1, 1), tone, np.maximum(0, 1 - best))
 
 
 def plant(canvas: AirCanvas, stand: Stand, leaf: Tone, mask: NDArray[np.floating] | None = None, *, contrast: float = 1.0) -> None:
@@ -115,8 +163,7 @@ def plant(canvas: AirCanvas, stand: Stand, leaf: Tone, mask: NDArray[np.floating
     box = (slice(None), slice(None)) if mask is None else _extent(mask)
     part, where = canvas.view(*box), np.float32(1) if mask is None else mask[box].astype(np.float32)
     if stand.height:
-        thrown = crowns(part, stand, towards_sun=stand.height * SHADOW * 0.6)
-        part.shade(np.float32(0.5 * contrast) * thrown.cover * where)
+        part.shade(np.float32(0.5 * contrast) * shadows(part, stand) * where)
     seen = crowns(part, stand)
     level = 1 + contrast * (0.3 * seen.light + 0.34 * (seen.tone - 0.5) + 0.12 * (seen.height - 0.4))
     part.blend(seen.cover * where, level[..., None] * np.asarray(leaf, dtype=np.float32))
