@@ -3,7 +3,8 @@
     python benchmarks/photos.py [--quick] [--peer FOLDER]
 
 Both sides run two processes with 64 connections each, keep the bytes as served, and take turns: at once, and with 20 ms added to each
-request. The server counts requests and connections, and the bytes that either side has stored are compared, photo by photo. Ours is timed
+request. Each run is timed from the call to its end, the start of its processes included, and its processor time is counted, the server's
+apart. The server counts requests and connections, and the bytes that either side has stored are compared, photo by photo. Ours is timed
 twice: storing what comes, as img2dataset does, and in its default, which decodes each photo for its perceptual hash. Then our memory is
 compared between two numbers of photos. img2dataset lives in a virtual environment of its own, made in FOLDER (or for the occasion).
 """
@@ -17,6 +18,7 @@ import io
 import itertools
 import json
 import os
+import resource
 import statistics
 import struct
 import subprocess
@@ -223,16 +225,19 @@ def digests(bodies: Iterator[bytes]) -> list[str]:
     return sorted(hashlib.sha256(body).hexdigest() for body in bodies)
 
 
-def timed(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def timed(function: Callable[[], object]) -> tuple[float, float]:
+    """Seconds from begin to end, and of processor time in the processes that have ended meanwhile; the server is none of them."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     function()
-    return time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter() - start, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def compare(name: str, folder: Path, file: Path, photos: int, pairs: int, delay: float, peer: Path, *, decode: bool) -> dict[str, object]:
     """Runs in turns; every run begins with nothing."""
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     serving: dict[str, list[float]] = {"ours": [], "theirs": []}
+    processor: dict[str, list[float]] = {"ours": [], "theirs": []}
     counters: dict[str, object] = {"photos": photos}
     with server(file, delay) as base:
         for pair in range(pairs):
@@ -240,7 +245,9 @@ def compare(name: str, folder: Path, file: Path, photos: int, pairs: int, delay:
             sides = {"theirs": Theirs(here / "theirs", base, photos, peer), "ours": Ours(here / "ours", base, photos, decode=decode)}
             for side, tool in sides.items():
                 seen(base)
-                times[side].append(timed(tool.run))
+                seconds, of_processor = timed(tool.run)
+                times[side].append(seconds)
+                processor[side].append(1000 * of_processor / photos)
                 counts = seen(base)
                 serving[side].append(photos / (counts["last"] - counts["first"]))
                 assert counts["requests"] == photos, f"{side} asked {counts['requests']} times for {photos} photos"
@@ -252,6 +259,7 @@ def compare(name: str, folder: Path, file: Path, photos: int, pairs: int, delay:
             rates = {side: round(photos / seconds[-1]) for side, seconds in times.items()}
             print(f"{name}: {rates} photos/s, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
     rates = {side: [photos / one for one in seconds] for side, seconds in times.items()}
+    counters["processor_ms_a_photo"] = {side: statistics.median(found) for side, found in processor.items()}
     counters["from_first_to_last_request"] = {side: statistics.median(found) for side, found in serving.items()}
     return {
         "name": name,
