@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -20,6 +20,7 @@ DAYS = st.dates(dt.date(1971, 1, 1), dt.date(2099, 12, 31))
 TILE = WebTile(18, 137123, 89012)
 
 
+@settings(deadline=None)
 @given(DAYS, DAYS)
 def test_every_service_s_way_to_write_a_span_is_read(a: dt.date, b: dt.date) -> None:
     first, last = min(a, b), max(a, b)
@@ -34,6 +35,7 @@ def test_every_service_s_way_to_write_a_span_is_read(a: dt.date, b: dt.date) -> 
     assert span([Vintage(b, b), None, Vintage(a, a)]) == wanted
 
 
+@settings(deadline=None)
 @given(DAYS)
 def test_a_day_in_a_number_is_esri_s_or_milliseconds(day: dt.date) -> None:
     wanted = Vintage(day, day)

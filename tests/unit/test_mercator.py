@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyproj
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skygraft.geo import mercator
@@ -15,6 +15,7 @@ LONS = st.floats(-180, 179.999999)
 LATS = st.floats(-85, 85)
 
 
+@settings(deadline=None)
 @given(LONS, LATS)
 def test_pixels_are_those_of_epsg_3857(lon: float, lat: float) -> None:
     world = 256 << 18
@@ -48,6 +49,7 @@ def test_the_published_quadkey() -> None:
     assert WebTile(0, 0, 0).quadkey == ""
 
 
+@settings(deadline=None)
 @given(st.integers(1, 23), st.data())
 def test_a_quadkey_names_the_quarters_from_the_whole_world_down(zoom: int, data: st.DataObject) -> None:
     tile = WebTile(zoom, data.draw(st.integers(0, 2**zoom - 1)), data.draw(st.integers(0, 2**zoom - 1)))
@@ -57,6 +59,7 @@ def test_a_quadkey_names_the_quarters_from_the_whole_world_down(zoom: int, data:
     assert (x, y, len(tile.quadkey)) == (tile.x, tile.y, zoom)
 
 
+@settings(deadline=None)
 @given(LONS, LATS, st.integers(1, 23))
 def test_a_place_lies_in_its_web_tile(lon: float, lat: float, zoom: int) -> None:
     tile = mercator.web_tile_at(lon, lat, zoom)
@@ -67,6 +70,7 @@ def test_a_place_lies_in_its_web_tile(lon: float, lat: float, zoom: int) -> None
     assert mercator.web_tile_at(*mercator.centre_of(tile), zoom) == tile
 
 
+@settings(deadline=None)
 @given(st.integers(-300, 1200), st.integers(0, 900), st.integers(1, 700))
 def test_the_web_tiles_of_a_frame_cover_each_of_its_pixels_once(left: int, top: int, size: int) -> None:
     frame = Frame(256 << 2, left, top, size)
