@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from skygraft.config.load import load_mapping
+from skygraft.config.load import load_file, load_mapping
 from skygraft.core.errors import ConfigError
 from skygraft.stages import check
+from skygraft.stages.ahead.rates import Machine
+from skygraft.stages.ahead.work import Account
 
+ROOT = Path(__file__).parents[2]
 SECRET = "planted-0123456789abcdef"
 
 
@@ -51,6 +54,23 @@ def test_photos_and_calls_are_estimated(tmp_path: Path, capsys: pytest.CaptureFi
     count = int(said.split("ingest_flickr mine ")[1].split(" photos")[0])
     assert 450 < count < 600
     assert "5 calls of at most 250 photos, 1 a second" in said
-    assert "2,000,000 photos" in (said := said_of(tmp_path, capsys, expected=2_000_000))
+    said = said_of(tmp_path, capsys, expected=2_000_000)
+    assert "2,000,000 photos" in said
     assert "as many as the configuration expects" in said and "9,903 calls" in said
     assert "3,000 calls" in said_of(tmp_path, capsys, sampling="uniform", draws=3000)
+
+
+@pytest.mark.parametrize(("overlay", "pairs", "tiles"), [("sentinel2", "8,700,000", "1,450,000"), ("naip", "10,200,000", "5,100,000")])
+def test_graft_at_its_true_size_is_reckoned_with(overlay: str, pairs: str, tiles: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_file(ROOT / f"workflow/configs/graft_scale_{overlay}.yaml")
+    check.run(config)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{pairs} photos" in said and f"{tiles} tiles, {pairs} pairs" in said
+    work = {(one.rule, one.name): one for one in Account(config, Machine(2, False)).work()}
+    assert sum(one.jobs for one in work.values()) < 10_000
+    calls = next(one for one in work.values() if one.rule == "ingest_flickr")
+    # At one call a second: as many hours as the simulated search of ten million took, within a third.
+    assert calls.seconds / 3600 == pytest.approx(11.0 * calls.requests / 39_746, rel=1e-2)
+    fetched = next(one for one in work.values() if one.rule == "fetch_tiles")
+    assert fetched.requests >= int(tiles.replace(",", ""))
+    assert all("fits" in line for line in said.split("verdict ")[1].split("Disk:")[0].split("photos.") if "plans." in line)

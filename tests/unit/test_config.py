@@ -36,6 +36,7 @@ OPERATION = {
     "Encoder": {"shards_per_job", "batch_size", "device", "threads"},
     "LucasPhotos": {"min_success_rate", "table_url", "harmonised_url", "table_2022_url", "photos_url", "network", "expected"},
     "Sentinel2": {"min_success_rate", "stac_url", "network"},
+    "Plan": {"expected"},
     "Run": {"accelerator"},
     "Benchmark": {"url", "network"},
     "FolderModel": {"made_by"},

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from skygraft.config.base import Section
+from skygraft.config.base import Section, operation
 from skygraft.config.duplicates import DuplicatesOrNone
 from skygraft.config.outdoor import FilterOrAll
 from skygraft.config.sampling import Sampling
@@ -46,6 +46,8 @@ class Plan(Section):
     outdoor: FilterOrAll = Field(None, description="leave out indoor photos by an encoder's score; all: keep every photo")
     keep_off: tuple[str, ...] = Field((), description="names of benchmarks: a tile that lies on one of their images is left out")
     duplicates: DuplicatesOrNone = Field(None, description="leave out copies of a photo; none: keep every photo")
+
+    expected: int | None = operation(None, "tiles that you expect, for 'skygraft check'; none: one a photo's place at most", ge=1)
 
     @model_validator(mode="after")
     def _window_fits(self) -> Plan:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from skygraft.core.schemas import PHOTOS, SCENES, TILES
 from skygraft.core.tables import read_table
 from skygraft.geo.ordering import squares
 from skygraft.geo.utm import to_utm, utm_epsg
+from skygraft.ground.areas import region
 from skygraft.imagery.queries import questions
 from skygraft.stages.ahead import flickr
 from skygraft.stages.layout import Layout
@@ -31,6 +34,7 @@ _OBSERVATIONS = {2006: 168_401, 2009: 234_623, 2012: 270_272, 2015: 340_143, 201
 _TOPSOIL_POINTS = 18_984
 # Of 18,984 real points of 2018, which lie in 692 pieces of 100 km squares, 2,360 pairs of piece and month; more points fill more months.
 _SQUARES, _MONTHS_OF_A_SQUARE = 760, 5.5
+_SQUARE_KM2, _DAYS_A_MONTH = 10_000, 30.44
 # Scenes under the cloud limit that are the nearest to some tile, in a square's month.
 SCENES_A_SEARCH = 4
 # A square of 100 km has some 250 quarter quads of 6.5 x 7 km; half are the newest, or the nearest in time, of some tile.
@@ -101,37 +105,57 @@ def count_imagery(config: Config, imagery: str) -> ImageryCount:
         if not isinstance(section, Catalogued):
             return ImageryCount(tiles.num_rows, 0, tiles.num_rows, f"tiles counted in {tiles_path}")
         searches = len(questions(tiles, section))
-        scenes, how = _scenes(section, searches), f"tiles and searches counted in {tiles_path}"
+        scenes, how = _scenes(section, searches, tiles.num_rows), f"tiles and searches counted in {tiles_path}"
         if scenes_path.exists():
             read_table(SCENES, scenes_path, ["scene_id"])
             scenes = min(scenes, pq.read_metadata(scenes_path).num_rows)
             how += f", scenes at most those of {scenes_path}"
         return ImageryCount(tiles.num_rows, searches, scenes, how)
-    names, tiled = config.plans[section.plan].photos, said_of_tiles(config.plans[section.plan])
-    points = sum(count_photos(config, name).points for name in names)
+    plan = config.plans[section.plan]
+    names, tiled = plan.photos, said_of_tiles(plan)
+    points = plan.expected or sum(count_photos(config, name).points for name in names)
     if not isinstance(section, Catalogued):
         return ImageryCount(points, 0, points, tiled)
     paths = [layout.photos(name) for name in names]
     if all(path.exists() for path in paths):
         searches = sum(_square_months(path, section) for path in paths)
         how = f"{tiled}; searches counted from the photos' places and days"
-        return ImageryCount(points, searches, _scenes(section, searches), how)
-    months = _MONTHS_OF_A_SQUARE + 2 * section.months_either_side if isinstance(section, Sentinel2) else 1
-    # A small world lies in one corner of a zone.
-    searches = round(_SQUARES * months) if config.world is None else round(4 * months)
+        return ImageryCount(points, searches, _scenes(section, searches, points), how)
+    searches = _searches(config, names, section, points)
     how = f"{tiled}; {searches:,} {_QUESTIONS[section.source]} assumed"
-    return ImageryCount(points, searches, _scenes(section, searches), how)
+    return ImageryCount(points, searches, _scenes(section, searches, points), how)
+
+
+def _searches(config: Config, names: Iterable[str], section: Catalogued, tiles: int) -> int:
+    """About how many searches there will be: squares of ground times the months of an area's photos, and at most one a tile and month."""
+    sources = [config.photos[name] for name in names]
+    wider = 2 * section.months_either_side if isinstance(section, Sentinel2) else 0
+    if config.world is not None:
+        # A small world lies in one corner of a zone.
+        return round(4 * (_MONTHS_OF_A_SQUARE + wider)) if isinstance(section, Sentinel2) else 4
+    areas = [source for source in sources if isinstance(source, FlickrPhotos)]
+    if not areas or any(source.area.file is not None and not source.area.file.is_file() for source in areas):
+        return round(_SQUARES * (_MONTHS_OF_A_SQUARE + wider)) if isinstance(section, Sentinel2) else _SQUARES
+    found = 0.0
+    for source in areas:
+        months = (source.taken_to - source.taken_from).days / _DAYS_A_MONTH + 1 + wider if isinstance(section, Sentinel2) else 1
+        found += math.ceil(region(source.area).km2() / _SQUARE_KM2) * months
+    return round(min(found, tiles * (1 + wider)))
 
 
 def said_of_tiles(plan: Plan) -> str:
     """How many tiles a plan is taken to have before it is made."""
+    if plan.expected is not None:
+        return "as many tiles as the configuration expects"
     if plan.sampling is None:
         return "one tile a place"
     return "a tile for every place at most: the sampling keeps fewer, the thicker the photos the more it leaves out"
 
 
-def _scenes(section: Catalogued, searches: int) -> int:
-    return searches * (SCENES_A_SEARCH if isinstance(section, Sentinel2) else QUADS_A_SQUARE)
+def _scenes(section: Catalogued, searches: int, tiles: int) -> int:
+    """About how many scenes will be read: a tile of Sentinel-2 comes from one, one of NAIP from two at most on average."""
+    found = searches * (SCENES_A_SEARCH if isinstance(section, Sentinel2) else QUADS_A_SQUARE)
+    return min(found, tiles * (1 if isinstance(section, Sentinel2) else 2))
 
 
 def _square_months(path: Path, section: Catalogued) -> int:

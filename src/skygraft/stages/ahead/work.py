@@ -187,7 +187,7 @@ class Account:
 
     def _images(self) -> Iterator[Work]:
         for plan, settings in self.config.plans.items():
-            points = sum(self.photos[name].points for name in settings.photos)
+            points = settings.expected or sum(self.photos[name].points for name in settings.photos)
             photos = sum(self.photos[name].photos for name in settings.photos)
             yield Work(
                 "plan_tiles", plan, f"{points:,} tiles, {photos:,} pairs", [self.layout.tiles(plan), self.layout.pairs(plan)],
