@@ -29,7 +29,7 @@ JOBS = {
     "embed_photos": 1,
     "plan_tiles": 1,
     "search_scenes": 1,
-    "fetch_tiles": 2,
+    "fetch_tiles": 4,
     "train": 2,
     "fetch_benchmark": 1,
     "extract_features": 4,
@@ -42,7 +42,9 @@ OF_RUNS = {"extract_features": 2, "evaluate_eurosat_kshot": 2, "collect_eurosat_
 # The teacher's own features, the runs' and not the floor's.
 OF_TEACHER = {"extract_features": 3, "evaluate_eurosat_kshot": 3, "collect_eurosat_kshot": 1, "report": 1}
 TRAINED = {"train": 2, **OF_RUNS}
-IMAGED = {"search_scenes": 1, "fetch_tiles": 2, **TRAINED}
+# Of the tiles' four shards, two are aerial pictures, which have no scenes and nobody learns from here.
+SEARCHED = {"search_scenes": 1, "fetch_tiles": 2, **TRAINED}
+IMAGED = {**SEARCHED, "fetch_tiles": 4}
 FOLLOWS = {
     "build_world": JOBS,
     "train_teacher": {"train_teacher": 1, "embed_photos": 1, "train": 2, **OF_TEACHER},
@@ -50,8 +52,8 @@ FOLLOWS = {
     "fetch_photos": {"fetch_photos": 2, "embed_photos": 1, **TRAINED},
     "embed_photos": {"embed_photos": 1, **TRAINED},
     "plan_tiles": {"plan_tiles": 1, **IMAGED},
-    "search_scenes": IMAGED,
-    "fetch_tiles": {"fetch_tiles": 2, **TRAINED},
+    "search_scenes": SEARCHED,
+    "fetch_tiles": {"fetch_tiles": 4, **TRAINED},
     "train": TRAINED,
     "fetch_benchmark": {"fetch_benchmark": 1, "extract_features": 4, **SCORED},
     "extract_features": {"extract_features": 4, **SCORED},
@@ -68,6 +70,7 @@ VERBS = [
     ("plan-tiles", "--plan", "lucas_points"),
     ("search-scenes", "--imagery", "sentinel2"),
     ("fetch-tiles", "--imagery", "sentinel2"),
+    ("fetch-tiles", "--imagery", "bing"),
     *(("train", "--run", run) for run in RUNS),
     ("fetch-benchmark", "--benchmark", "eurosat", "--file", "EuroSAT_RGB.zip"),
     *(("extract-features", "--model", model) for model in MODELS),
