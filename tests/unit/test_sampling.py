@@ -240,6 +240,12 @@ def test_random_centres_are_the_first_photos_however_near(either_way) -> None:
     assert len(at_random(found, 10_000).rows) == len(np.unique(np.floor((found.xy - 2240) / 20 + 0.5), axis=0))
 
 
+def test_rows_ascend_by_key_and_equal_keys_keep_their_order() -> None:
+    keys = np.random.default_rng(0).integers(0, 2**64, 5000, dtype=np.uint64)
+    keys[::7] = keys[3]
+    assert sampling.ascending(keys).tolist() == sorted(range(5000), key=lambda row: (int(keys[row]), row))
+
+
 def test_no_photos_make_no_tiles(either_way) -> None:
     found = places(np.empty(0), np.empty(0), np.empty(0, np.uint64), separation_m=1120.0, grid=SENTINEL2)
     centres = keep(found, 1120.0)

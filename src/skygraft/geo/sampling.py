@@ -26,10 +26,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from skygraft.core.keys import Keys
 from skygraft.geo import sampling_kernel as kernel
 from skygraft.geo.compiled import interpreted
-from skygraft.geo.sampling_kernel import Seams
+from skygraft.geo.sampling_kernel import Keys, Seams
 from skygraft.geo.utm import NORTH_LIMIT, SOUTH_LIMIT, Floats, Ints, from_utm, to_utm, utm_epsg
 
 Rows = NDArray[np.int32]
@@ -103,7 +102,7 @@ def places(lon: Floats, lat: Floats, keys: Keys, *, separation_m: float, grid: G
     Raises:
         ConfigError: A photo lies outside the UTM's latitudes.
     """
-    order = np.argsort(keys, kind="stable").astype(np.int32)
+    order = ascending(keys)
     epsg = np.empty(len(lon), np.int32)
     for part in _chunks(len(lon)):
         epsg[part] = utm_epsg(lon[part], lat[part])
@@ -155,6 +154,16 @@ def draw(its: Members, centres: Centres, keys: Keys, most: int, *, apart: bool =
         apart: Each tile draws for itself, by keys that its centre's own is mixed into; else all by the same keys.
     """
     return Members(*_run(kernel.draw, its.rows, its.starts, centres.rows, keys, most, apart))
+
+
+def ascending(keys: Keys) -> Rows:
+    """Rows by ascending key, of equal ones the first row first; a sixteenth of them at a time, which takes a third of the memory."""
+    order, done = np.empty(len(keys), np.int32), 0
+    for part in range(16):
+        rows = np.flatnonzero((keys >= np.uint64(part << 60)) & (keys <= np.uint64(((part + 1) << 60) - 1)))
+        order[done : done + len(rows)] = rows[np.argsort(keys[rows], kind="stable")]
+        done += len(rows)
+    return order
 
 
 def _run(loop: Callable[..., _Result], photos: Sized, *settings: Any) -> _Result:

@@ -208,7 +208,7 @@ def keep_apart(order: Rows, xy: Floats, layers: Rows, seams: Seams, reach: float
                 rows[found], on_grid[found, 0], on_grid[found, 1] = order[turn], x, y
                 found += 1
                 break
-    return rows[:found].copy(), on_grid[:found].copy()
+    return rows[:found], on_grid[:found]
 
 
 @compiled
