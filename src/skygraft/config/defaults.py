@@ -22,6 +22,7 @@ _OPTIMISER = Optimiser(learning_rate=1e-3, weight_decay=0.05, batch_size=128, ep
 _GENTLE = Optimiser(learning_rate=1e-4, weight_decay=0.05, batch_size=128, epochs=20, warmup_fraction=0.05)
 _AS_PUBLISHED = PooledInfoNCE(direction="ground_to_satellite", temperature=Temperature(init=0.007, learned=False))
 _REVISED = PooledInfoNCE(direction="satellite_to_ground", temperature=Temperature(init=0.07, learned=True))
+_SYSTEMS = {"sentinel2": "senclip_igarss", "bing": "bingclip_igarss"}
 _AUGMENTATION = Augmentation(crop_px=64, crop_jitter=0.25, colour=0.15)
 
 
@@ -59,6 +60,7 @@ def _run(
 ) -> Run:
     """A run of one thread: two trainings beside each other take less time than one after the other on two threads each."""
     return Run(
+        system=_SYSTEMS[imagery],
         imagery=imagery,
         encoder="teacher",
         objective=objective,
