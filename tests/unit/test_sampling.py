@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
@@ -115,6 +115,7 @@ def test_five_thousand_photos_give_what_a_quadratic_sampler_gives(kind, monkeypa
     st.sampled_from([(112.0, Grid(1.0, 224.0)), (1120.0, SENTINEL2), (1120.0, Grid()), (250.0, Grid(20.0, 10.0)), (56.0, Grid(10.0, 5.0))]),
     st.sampled_from([3.0, 8.0, 25.0]),
 )
+@example("Svalbard", 33724, (112.0, Grid(1.0, 224.0)), 25.0)
 def test_what_the_rule_promises(kind, seed, rule, density) -> None:
     reach, grid = rule
     lon, lat, keys = scattered(kind, 150, reach * density, seed, copies=0.2)
@@ -135,10 +136,11 @@ def test_what_the_rule_promises(kind, seed, rule, density) -> None:
         assert not np.any((centres.xy - grid.shift_m) % grid.step_m)
     away = np.abs(centres.xy - found.xy[centres.rows]).max(axis=1)
     assert away.max() <= grid.step_m
-    # Whatever starts no tile has a centre near it, but for the slivers that the module tells of.
+    # Whatever starts no tile has a centre near it, but for the slivers that the module tells of. Zones are turned against each other by at
+    # most 12 degrees, between Svalbard's: what is within the reach in one is within cos 12 + sin 12 = 1.19 times the reach in another.
     photo = in_all_zones(lon, lat, zones)
     near = np.abs(photo[zone] - spots[zone, np.arange(len(zone))][:, None]).max(axis=2)
-    assert near.min(axis=0).max() <= reach * 1.15 + grid.step_m
+    assert near.min(axis=0).max() <= reach * 1.19 + grid.step_m
     its = members(found, centres, reach)
     belongs = np.repeat(np.arange(len(zone)), np.diff(its.starts))
     assert sorted(zip(belongs.tolist(), its.rows.tolist(), strict=True)) == sorted(zip(*np.nonzero(near <= reach), strict=True))

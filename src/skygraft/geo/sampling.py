@@ -158,12 +158,23 @@ def draw(its: Members, centres: Centres, keys: Keys, most: int, *, apart: bool =
 
 def ascending(keys: Keys) -> Rows:
     """Rows by ascending key, of equal ones the first row first; a sixteenth of them at a time, which takes a third of the memory."""
-    order, done = np.empty(len(keys), np.int32), 0
-    for part in range(16):
-        rows = np.flatnonzero((keys >= np.uint64(part << 60)) & (keys <= np.uint64(((part + 1) << 60) - 1)))
-        order[done : done + len(rows)] = rows[np.argsort(keys[rows], kind="stable")]
+    order, done, sixteenths = np.empty(len(keys), np.int32), 0, np.empty(len(keys), np.uint8)
+    for part in _chunks(len(keys)):
+        sixteenths[part] = keys[part] >> np.uint64(60)
+    for sixteenth in range(16):
+        rows = np.flatnonzero(sixteenths == sixteenth).astype(np.int32)
+        its = keys[rows]
+        # Numpy's fastest sorting leaves equal keys in any order, but hashes are hardly ever equal.
+        by_key = np.argsort(its)
+        if _repeats(its[by_key]):
+            by_key = np.argsort(its, kind="stable")
+        order[done : done + len(rows)] = rows[by_key]
         done += len(rows)
     return order
+
+
+def _repeats(ascending: Keys) -> bool:
+    return bool((ascending[1:] == ascending[:-1]).any())
 
 
 def _run(loop: Callable[..., _Result], photos: Sized, *settings: Any) -> _Result:

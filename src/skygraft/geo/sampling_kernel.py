@@ -4,6 +4,10 @@ Places are looked up in a hash table of square cells. A slot holds the number of
 and a search runs until an empty one. Memory follows the entries and not the ground, so that photos of the whole world fit. A cell's side is
 a hair more than twice the reach: the square around a place touches its own cell and, along each axis, the neighbour that it is nearer to.
 Whether two places are near is decided by their coordinates alone.
+
+Keys are random, and so is where each search goes: with ten million places, the table is larger than the caches, and a search waits for
+memory at each step. A block of places is therefore looked up before its turns, all of them one step together, so that the processor waits
+for many at once. That look shuts out only what its turn would shut out too, as what is kept stays; every other is asked again in its turn.
 """
 
 from __future__ import annotations
@@ -24,8 +28,8 @@ Keys = NDArray[np.uint64]
 CHOICES = 4
 """Places of the grid around a photo."""
 _FIRST_SLOTS = 1 << 12
-# Places are fetched so many at a time: the processor then waits for all of them together, which takes a third off the whole.
-_BLOCK = 512
+# So many places look together: what they have read stays in the processor's own cache until their turns.
+_BLOCK = 1024
 # Metres: what rounding may push over a cell's edge is a millionth of this.
 _SLACK = 1e-3
 _32_BITS = 0xFFFFFFFF
@@ -52,6 +56,26 @@ class _Kept(NamedTuple):
     xy: Floats
     layers: Rows
     home: Flags
+
+
+class _Block(NamedTuple):
+    """The places whose turns are next.
+
+    Args:
+        xy: (B, 2) metres in their own zones.
+        layers: (B,) their zones.
+        shut: (B,) whether something kept in its own zone is known to lie near.
+        slots: (B,) which slot each looks at.
+        walkers: (B,) the places that still look, by number, as many as there are.
+        entries: (B,) the entry that each of ``walkers`` has met.
+    """
+
+    xy: Floats
+    layers: Rows
+    shut: Flags
+    slots: Ints
+    walkers: Rows
+    entries: Rows
 
 
 @compiled
@@ -188,19 +212,19 @@ def keep_apart(order: Rows, xy: Floats, layers: Rows, seams: Seams, reach: float
     most = len(order) + len(seams.layers)
     kept = _table(0, np.empty((most, 2)), np.empty(most, np.int32), np.empty(most, np.bool_), reach)
     rows, on_grid = np.empty(len(order), np.int32), np.empty((len(order), 2))
-    count = found = last = 0
-    block, zones = np.empty((_BLOCK, 2)), np.empty(_BLOCK, np.int32)
+    count, found, last, block = 0, 0, 0, _room()
     for turn in range(len(order)):
         at = turn % _BLOCK
         if at == 0:
-            _fetch(order[turn : turn + _BLOCK], xy, layers, block, zones)
-        first, layer = last, zones[at]
+            _look(kept, block, _fetch(order[turn : turn + _BLOCK], xy, layers, block), reach)
+        first, layer = last, block.layers[at]
         while seams.places[last] == turn:
             last += 1
-        if _near(kept, layer, block[at, 0], block[at, 1], reach, True) or _near_beyond(kept, seams, first, last, 0, reach):
+        east, north = block.xy[at, 0], block.xy[at, 1]
+        if block.shut[at] or _near(kept, layer, east, north, reach, True) or _near_beyond(kept, seams, first, last, 0, reach):
             continue
         for choice in range(CHOICES if grid > 0 else 1):
-            x, y = grid_place(block[at, 0], block[at, 1], grid, shift, choice)
+            x, y = grid_place(east, north, grid, shift, choice)
             if not (_near(kept, layer, x, y, reach, True) or _near_beyond(kept, seams, first, last, choice + 1, reach)):
                 if 2 * (count + 1 + last - first) > len(kept.slots):
                     kept = _table(count, kept.xy, kept.layers, kept.home, reach)
@@ -212,9 +236,58 @@ def keep_apart(order: Rows, xy: Floats, layers: Rows, seams: Seams, reach: float
 
 
 @compiled
-def _fetch(rows: Rows, xy: Floats, layers: Rows, block: Floats, zones: Rows) -> None:
+def _room() -> _Block:
+    numbers = np.empty((3, _BLOCK), np.int32)
+    return _Block(np.empty((_BLOCK, 2)), numbers[0], np.empty(_BLOCK, np.bool_), np.empty(_BLOCK, np.int64), numbers[1], numbers[2])
+
+
+@compiled
+def _fetch(rows: Rows, xy: Floats, layers: Rows, block: _Block) -> int:
+    """Reads the places of some rows; how many they are."""
     for at in range(len(rows)):
-        block[at, 0], block[at, 1], zones[at] = xy[rows[at], 0], xy[rows[at], 1], layers[rows[at]]
+        block.xy[at, 0], block.xy[at, 1], block.layers[at] = xy[rows[at], 0], xy[rows[at], 1], layers[rows[at]]
+    return len(rows)
+
+
+@compiled
+def _look(kept: _Kept, block: _Block, count: int, reach: float) -> None:
+    """Marks the first ``count`` places of a block that something kept in their own zone lies near to."""
+    mask = len(kept.slots) - 1
+    block.shut[:count] = False
+    # The own cell first: most need no other.
+    for quarter in range(4):
+        walkers = 0
+        for at in range(count):
+            block.walkers[walkers] = at
+            walkers += not block.shut[at]
+        for at in block.walkers[:walkers]:
+            column, row = _cells(block.xy[at, 0], reach)[quarter // 2], _cells(block.xy[at, 1], reach)[quarter % 2]
+            block.slots[at] = _first_slot(block.layers[at], column, row, mask)
+        while walkers > 0:
+            walkers = _step(kept, block, walkers, reach)
+
+
+@compiled
+def _step(kept: _Kept, block: _Block, walkers: int, reach: float) -> int:
+    """Each walker looks at its slot and at the entry there; how many have to go on.
+
+    Whom it takes along is counted and not branched on: a processor that guesses a branch wrong throws away what it reads ahead. Only the
+    zone is asked behind a branch, so that it is read of near entries alone.
+    """
+    met = going = 0
+    for walker in range(walkers):
+        at = block.walkers[walker]
+        entry = kept.slots[block.slots[at]]
+        block.walkers[met], block.entries[met] = at, entry
+        met += entry >= 0
+    for walker in range(met):
+        at, entry = block.walkers[walker], block.entries[walker]
+        near = (abs(kept.xy[entry, 0] - block.xy[at, 0]) <= reach) & (abs(kept.xy[entry, 1] - block.xy[at, 1]) <= reach)
+        block.shut[at] = near and kept.layers[entry] == block.layers[at]
+        block.slots[at] = (block.slots[at] + 1) & (len(kept.slots) - 1)
+        block.walkers[going] = at
+        going += not block.shut[at]
+    return going
 
 
 @compiled
