@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-PACKAGES = ("pypgstac[psycopg]==0.10.0", "stac-fastapi-pgstac==7.2.0", "uvicorn")
+_PACKAGES = Path(__file__).with_suffix(".txt")
 _SOFTWARE = Path("/usr/lib/postgresql")
 _POSTGIS = Path("/usr/share/postgresql")
 _DEADLINE_S = 60.0
@@ -28,17 +28,20 @@ def missing() -> str | None:
     """Why no pgstac can be started here; none: it can."""
     if not any(_SOFTWARE.glob("*/bin/initdb")) or not any(_POSTGIS.glob("*/extension/postgis.control")):
         return "PostgreSQL with PostGIS is not installed: apt-get install postgresql postgresql-postgis"
+    named = os.environ.get("SKYGRAFT_PGSTAC")
+    if named and not Path(named, "bin", "pypgstac").exists():
+        return f"SKYGRAFT_PGSTAC={named} holds no pgstac: pip install -r {_PACKAGES.name} there"
     return None
 
 
 def environment_of_pgstac(folder: Path) -> Path:
     """The virtual environment that SKYGRAFT_PGSTAC names, or one made in ``folder``."""
     named = os.environ.get("SKYGRAFT_PGSTAC")
-    made = Path(named) if named else folder
-    if not (made / "bin" / "pypgstac").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(made)], check=True)
-        subprocess.run([str(made / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *PACKAGES], check=True)
-    return made
+    if named:
+        return Path(named)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", str(_PACKAGES)], check=True)
+    return folder
 
 
 @contextlib.contextmanager

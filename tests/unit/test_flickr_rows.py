@@ -176,7 +176,7 @@ def test_nothing_chosen_makes_no_part(tmp_path: Path) -> None:
 def test_limits_and_addresses_are_operation_and_the_rest_is_identity() -> None:
     section = FlickrPhotos(area=Area(bbox=(5.0, 50.0, 6.0, 51.0)), taken_to=date(2020, 1, 1))
     operation = set(FlickrPhotos.model_fields) - set(section.identity())
-    assert operation == {"min_success_rate", "network", "api_network", "api_url"}
+    assert operation == {"min_success_rate", "network", "api_network", "api_url", "expected"}
 
 
 def test_the_limit_of_calls_stays_where_another_limit_is_changed() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import nullcontext
 from typing import Any
 
+from skygraft.core.model_hub import hub_off
 from skygraft.core.torchvision_shim import ensure_torchvision
 
 HUB_PREFIX = "hf-hub:"
@@ -14,16 +15,14 @@ FOLDER_PREFIX = "local-dir:"
 def open_clip(*, hub: bool = False) -> Any:
     """Imports open_clip.
 
-    A CPU build of torch may lack the operators that torchvision expects at import; they are declared first. Without internet, each look-up
-    at the model hub hangs for most of a minute, so look-ups are off unless a hub is named. The hub's library reads that setting once, at
-    its own import.
+    A CPU build of torch may lack the operators that torchvision expects at import; they are declared first. Look-ups at the model hub are
+    off unless a hub is named.
 
     Args:
         hub: Whether the caller names weights that a hub holds.
     """
-    if not hub:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
     ensure_torchvision()
-    import open_clip as library
+    with nullcontext() if hub else hub_off():
+        import open_clip as library
 
     return library

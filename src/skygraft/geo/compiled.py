@@ -18,7 +18,7 @@ def compiled(loop: _Loop) -> _Loop:
 
     numba writes that file whole or not at all, and looks at the source's time and size and at the processor before it takes it up. Where
     neither folder can be written, each process compiles for itself. Compiled functions that call each other stand in one module: numba does
-    not see a change in another.
+    not see a change in another. Only what never changes may stand apart (:mod:`skygraft.geo.splitmix`).
     """
     try:
         return cast(_Loop, numba.njit(cache=True, nogil=True)(loop))

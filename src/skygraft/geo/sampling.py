@@ -26,9 +26,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from skygraft.geo import sampling_draw
 from skygraft.geo import sampling_kernel as kernel
 from skygraft.geo.compiled import interpreted
-from skygraft.geo.sampling_kernel import Keys, Seams
+from skygraft.geo.sampling_draw import Keys
+from skygraft.geo.sampling_kernel import Seams
 from skygraft.geo.utm import NORTH_LIMIT, SOUTH_LIMIT, Floats, Ints, from_utm, to_utm, utm_epsg
 
 Rows = NDArray[np.int32]
@@ -153,7 +155,7 @@ def draw(its: Members, centres: Centres, keys: Keys, most: int, *, apart: bool =
         most: How many.
         apart: Each tile draws for itself, by keys that its centre's own is mixed into; else all by the same keys.
     """
-    return Members(*_run(kernel.draw, its.rows, its.starts, centres.rows, keys, most, apart))
+    return Members(*_run(sampling_draw.draw, its.rows, its.starts, centres.rows, keys, most, apart))
 
 
 def ascending(keys: Keys) -> Rows:

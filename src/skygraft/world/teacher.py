@@ -10,7 +10,6 @@ import io
 import json
 import logging
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from skygraft.core.files import atomic_path, sha256_file, write_json
+from skygraft.core.model_hub import hub_off
 from skygraft.core.torchvision_shim import ensure_torchvision
 from skygraft.world.classes import NAMES, PROMPTS, TEXTS
 
@@ -85,11 +85,10 @@ def train_teacher(
         The provenance, as written to `skygraft.json`; `heldout_zeroshot` is the accuracy on held-out photos.
     """
     ensure_torchvision()
-    # A look-up of weights on a hub that cannot be reached would hang for most of a minute.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    from open_clip.model import CLIP
+    with hub_off():
+        from open_clip.model import CLIP
 
     model = CLIP(**MODEL).to(memory_format=torch.channels_last)
     lessons = load_photos(folder / "captioned_photos.parquet")
