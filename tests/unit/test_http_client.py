@@ -6,11 +6,14 @@ import contextlib
 import email.utils
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
+import trustme
 from tests.clock import NOW, FakeClock
 from tests.servers import (
     Answer,
@@ -27,7 +30,7 @@ from tests.servers import (
     wrong_length,
 )
 
-from skygraft.core.errors import EndpointError, PermanentItemError, QuotaError, Reason, TransientError
+from skygraft.core.errors import EndpointError, ItemError, PermanentItemError, QuotaError, Reason, TransientError
 from skygraft.core.host_gate import Turn
 from skygraft.core.http import HostLimits, HttpClient, HttpPolicy, Request, Trace
 from skygraft.core.http_errors import Problem, retry_after
@@ -432,12 +435,66 @@ def test_no_proxy_is_asked_for_the_own_network(place: str, monkeypatch: pytest.M
         ("::ffff:127.0.0.1", False),
         ("::ffff:8.8.8.8", True),
         ("64:ff9b::a00:1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("::127.0.0.1", False),
+        ("fec0::1", False),
         ("2002:7f00:1::1", False),
         ("no address", False),
     ],
 )
 def test_what_is_an_address_of_the_public_internet(address: str, public: bool) -> None:
     assert is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["http://%E2%82%AC:x@photos.test/", f"http://{'a' * 300}/", f"http://{'%' * 90}.test/", "http://../a", "http://./", "http://a\\@b/"],
+)
+def test_a_redirect_to_what_is_no_address_is_that_items_own_trouble(place: str, tmp_path: Path) -> None:
+    script = {"/a": [status(302, headers={"Location": place})], "/b": [ok(BODY)]}
+    with scripted_server(script) as server, client(slots=tmp_path / "slots", attempts=1) as http:
+        with pytest.raises(ItemError):
+            http.get(server.url("/a"))
+        assert http.get(server.url("/b")).content == BODY
+    assert [path.name for path in tmp_path.iterdir()] == ["slots"]
+
+
+def test_no_two_readings_of_an_address_give_a_key_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ``http://evil\\@good/`` one reading is the host ``good``, another ``evil``."""
+    script = {"/a": [status(302, headers={"Location": "http://evil.test\\@good.test/b"})], ".*": [ok(BODY)]}
+    with scripted_server(script) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.base)
+        monkeypatch.setenv("no_proxy", "")
+        with client() as http, pytest.raises(PermanentItemError, match="not an http address"):
+            http.get(Request("http://good.test/a", headers={"X-Key": "planted"}))
+        assert [one.headers["Host"] for one in proxy.requests() if "X-Key" in one.headers] == ["good.test"]
+
+
+def test_no_header_follows_a_redirect_out_of_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        asked: list[bytes] = []
+
+        def serve() -> None:
+            answers = (f"302 Found\r\nLocation: http://{host}/plain", "200 OK")
+            for number, answer in enumerate(answers):
+                connection, _ = listener.accept()
+                with context.wrap_socket(connection, server_side=True) if number == 0 else connection as stream:
+                    asked.append(stream.recv(4096))
+                    stream.sendall(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with client(named=frozenset({"127.0.0.1"})) as http:
+            http.get(Request(f"https://{host}/a", headers={"Authorization": "planted", "Accept": "image/jpeg"}))
+        thread.join()
+    assert [b"Accept: image/jpeg" in head for head in asked] == [True, True]
+    assert [b"planted" in head for head in asked] == [True, False]
 
 
 def test_what_is_posted_is_sent_again_with_every_try() -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 import urllib3
 
-from skygraft.core.http_wire import Answer, Wire, exchange, request
+from skygraft.core.http_wire import Answer, Wire, declared_length, exchange, request
 
 BODY = bytes(range(256)) * 40
 ZIPPED = gzip.compress(BODY)
@@ -135,3 +135,29 @@ def test_nothing_from_outside_ends_a_line_of_a_request(target: str, host: str, v
     assert (
         request("/a?b=c", "h:1", {"Accept": "x"}, b"{}") == b"POST /a?b=c HTTP/1.1\r\nHost: h:1\r\nAccept: x\r\nContent-Length: 2\r\n\r\n{}"
     )
+
+
+@pytest.mark.parametrize("step", [11, 1 << 20])
+@pytest.mark.parametrize("before", [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n" * 3])
+def test_what_a_server_says_before_it_answers_is_not_its_answer(before: bytes, step: int) -> None:
+    with answered(before + ANSWERS["plain"], step, hang_up=False) as sock:
+        found = asked(sock)
+        assert (found.status, b"".join(found.chunks), found.reusable()) == (200, BODY, True)
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.0 103 Early Hints\n\n"])
+def test_where_nothing_else_comes_there_is_no_answer(data: bytes) -> None:
+    with answered(data, 100) as sock, pytest.raises(urllib3.exceptions.ProtocolError):
+        asked(sock)
+
+
+def test_a_header_of_spaces_is_read_in_no_time() -> None:
+    """A pattern that tries every way to share them out would be at it for days, and no other thread would run."""
+    with answered(told(2, b"X: " + b" " * 60_000 + b"\0") + b"ok", 1 << 20) as sock:
+        found = asked(sock)
+        assert b"".join(found.chunks) == b"ok"
+
+
+@pytest.mark.parametrize(("said", "length"), [("12", 12), ("", None), ("-1", None), ("9" * 5000, None), ("1, 1", None), ("\u0663", None)])
+def test_a_length_is_believed_where_it_can_be_one(said: str, length: int | None) -> None:
+    assert declared_length({"Content-Length": said}) == length

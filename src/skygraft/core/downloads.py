@@ -17,6 +17,7 @@ from skygraft.core.errors import ConfigError, CorruptDataError, Reason
 from skygraft.core.files import atomic_path, explained, lock, sha256_file, write_json
 from skygraft.core.http import HttpClient, Request
 from skygraft.core.http_errors import Problem, public_url
+from skygraft.core.http_wire import declared_length
 
 DEADLINE_S = 24 * 3600.0
 MAX_BYTES = 1 << 40
@@ -159,10 +160,9 @@ class _Partial:
                 return None
             self.discard()
             return Problem(Reason.TRUNCATED, "another part of the file came than was asked for", answered=True)
-        length = headers.get("Content-Length", "")
         tag = headers.get("ETag", "")
         same = tag if tag.startswith('"') else headers.get("Last-Modified")
-        total = int(length) if length.isdecimal() else None
+        total = declared_length(headers)
         with explained(self._target):
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_bytes(b"")

@@ -7,11 +7,14 @@ all take equal shares; who came first gives back what is over its share. On a sh
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from pathlib import Path
 from urllib.parse import quote
 
 from skygraft.core.files import explained
+
+_LONGEST_NAME = 200
 
 
 class HostSlots:
@@ -27,7 +30,7 @@ class HostSlots:
     """
 
     def __init__(self, folder: Path, host: str, limit: int) -> None:
-        self._folder, self._limit = folder / quote(host, safe=""), limit
+        self._folder, self._limit = folder / _folder_name(host), limit
         with explained(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
         self._member = self._join()
@@ -78,3 +81,9 @@ class HostSlots:
             os.close(descriptor)
             return None
         return descriptor
+
+
+def _folder_name(host: str) -> str:
+    """A name of its own for a host, whatever a redirect calls it: no file system takes one of any length."""
+    name = quote(host, safe="")
+    return name if len(name) <= _LONGEST_NAME else hashlib.sha256(host.encode()).hexdigest()

@@ -23,7 +23,7 @@ from skygraft.core.host_slots import HostSlots
 from skygraft.core.http_errors import Problem, problem_of_exception, problem_of_status, public_url
 from skygraft.core.http_lines import HttpLine, time_left
 from skygraft.core.http_types import HttpPolicy, Request, Response, Sink, Trace
-from skygraft.core.http_wire import Answer
+from skygraft.core.http_wire import Answer, declared_length
 from skygraft.core.limits import Clock, HostLimits, Stopped, SystemClock
 
 _CHUNK = 1 << 16
@@ -181,7 +181,7 @@ class HttpClient:
                 _tell(gate, turn, outcome, lambda: self._delay(request, tries))
             if not isinstance(outcome, str):
                 return outcome
-            if not (_usable(outcome) and _host(outcome) == _host(url)):
+            if not (_usable(outcome) and _may_have_headers(outcome, url)):
                 headers = {name: value for name, value in headers.items() if name.lower() in _FOR_ANY_HOST}
             url = outcome
         return Problem(Reason.BAD_REQUEST, f"more than {_REDIRECTS} redirects", answered=True)
@@ -194,7 +194,8 @@ class HttpClient:
         try:
             with time_left(left):
                 return self._exchange(asked, line, sink, left)
-        except urllib3.exceptions.HTTPError as error:
+        except (urllib3.exceptions.HTTPError, UnicodeError) as error:
+            # A redirect may name a user that no header can.
             line.close()
             return problem_of_exception(error)
 
@@ -238,8 +239,7 @@ class HttpClient:
         return body
 
     def _receive(self, answer: Answer, asked: _Asked, sink: Sink) -> Problem | None:
-        length = answer.headers.get("Content-Length", "")
-        declared = int(length) if length.isdecimal() else None
+        declared = declared_length(answer.headers)
         chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
         if asked.request.heed is not None and (trouble := asked.request.heed(answer.headers)) is not None:
             return trouble
@@ -291,7 +291,13 @@ def _usable(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    # A backslash ends the host for urllib3 and not for urlsplit: one would ask another host than the other has judged.
+    return parts.scheme in ("http", "https") and bool((parts.hostname or "").strip(".")) and "\\" not in parts.netloc
+
+
+def _may_have_headers(there: str, here: str) -> bool:
+    """Whether what one address was sent may go to another too: to the same host, and not in the clear after TLS."""
+    return _host(there) == _host(here) and (there.lower().startswith("https:") or not here.lower().startswith("https:"))
 
 
 def _host(url: str) -> str:

@@ -26,8 +26,11 @@ _CHUNK = 1 << 16
 _BODY_CHUNK = 1 << 18
 _LONGEST_HEAD = 1 << 16
 _FIRST = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9])(?: [^\r\n]*)?")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
+# Spaces are taken off its value afterwards: a pattern that may give them to one part or to another looks at a long run of them for hours.
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)")
 _UNFIT = re.compile(r"[\x00-\x20\x7f]")
+_BEFORE = b"HTTP/1.1 1"
+_FIRST_STATUS = 200
 _BODILESS = (204, 304)
 _LONGEST_LENGTH = 15
 
@@ -130,6 +133,8 @@ class _Other(Answer):
         self._raw = _Response(sock, wire, start)
         with told():
             self._raw.begin()
+        if self._raw.status < _FIRST_STATUS:
+            raise urllib3.exceptions.ProtocolError("there is no answer but what comes before one")
         headers = urllib3.HTTPHeaderDict(self._raw.msg.items())
         status = self._raw.status
         self._answer = urllib3.HTTPResponse(self._raw, headers, status, preload_content=False, original_response=self._raw)
@@ -196,13 +201,21 @@ def exchange(sock: socket.socket | ssl.SSLSocket, wire: Wire, data: bytes) -> An
     """
     with told():
         wire.send(data)
-        start = wire.receive(_CHUNK)
-        while start and _may_be_plain(start) and b"\r\n\r\n" not in start:
-            more = wire.receive(_CHUNK)
-            if not more:
-                break
-            start += more
+        start = _head(wire, b"")
+        # What a server says before it answers (103 and the like): taken for the answer, it would leave that one to the next request.
+        while start.startswith(_BEFORE) and b"\r\n\r\n" in start:
+            start = _head(wire, start.partition(b"\r\n\r\n")[2])
     return _plain(wire, start) or _Other(sock, wire, start)
+
+
+def _head(wire: Wire, start: bytes) -> bytes:
+    """What has come once the head of an answer is whole, or is seen to be no plain one's."""
+    while not start or (_may_be_plain(start) and b"\r\n\r\n" not in start):
+        more = wire.receive(_CHUNK)
+        if not more:
+            break
+        start += more
+    return start
 
 
 def _may_be_plain(start: bytes) -> bool:
@@ -220,12 +233,14 @@ def _plain(wire: Wire, start: bytes) -> _Plain | None:
         field = _FIELD.fullmatch(line)
         if field is None:
             return None
-        headers.add(field[1].decode("ascii"), field[2].decode("latin-1"))
-    length = headers.get("Content-Length", "")
+        headers.add(field[1].decode("ascii"), field[2].strip(b" \t").decode("latin-1"))
+    length = declared_length(headers)
     status = int(told_status[1])
     odd = status in _BODILESS or "Transfer-Encoding" in headers or headers.get("Content-Encoding", "identity") != "identity"
-    return (
-        None
-        if odd or not (length.isascii() and length.isdigit() and len(length) < 16)
-        else _Plain(wire, status, headers, int(length), rest)
-    )
+    return None if odd or length is None else _Plain(wire, status, headers, length, rest)
+
+
+def declared_length(headers: Mapping[str, str]) -> int | None:
+    """The bytes that an answer says its body has; none where it says nothing that can be believed."""
+    said = headers.get("Content-Length", "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= _LONGEST_LENGTH else None

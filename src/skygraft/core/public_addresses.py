@@ -8,6 +8,8 @@ import socket
 import urllib3
 
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+# What the standard library takes for public: a network's own translation to IPv4 (RFC 8215), addresses of a site, of IPv4 hosts.
+_OWN = tuple(ipaddress.IPv6Network(each) for each in ("64:ff9b:1::/48", "fec0::/10", "::/96", "::ffff:0:0:0/96"))
 
 
 class PrivateAddressError(urllib3.exceptions.HTTPError):
@@ -27,6 +29,8 @@ def is_public(address: str) -> bool:
         inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
         if inner is None and found in _TRANSLATED:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is None and any(found in network for network in _OWN):
+            return False
         found = inner or found
     return found.is_global and not found.is_multicast
 
