@@ -95,6 +95,19 @@ def test_zeros_at_the_end_as_a_crashed_file_system_leaves_them(tmp_path: Path) -
     assert replayed(path) == [[("a", b"1", [1])], [("b", None, None)]]
 
 
+def test_a_filler_of_which_a_power_cut_left_half_ends_the_log_and_costs_nothing(tmp_path: Path) -> None:
+    """Its length at the end of one block, its checksum at the beginning of the next, which was never written."""
+    path = tmp_path / "x.log"
+    written(path, [[("a", b"\1", None)]], direct=True)
+    with ItemLog(path, SCHEMA) as log:
+        end = max(record.offset + record.length for record, _ in log.records())
+    with path.open("ab") as file:
+        file.write(struct.pack("<QI", (1 << 63) + 100, 0) + bytes(100))
+    assert path.stat().st_size == end + 112
+    written(path, [[("b", b"\2", None)]], direct=True)
+    assert replayed(path) == [[("a", b"\1", None)], [("b", b"\2", None)]]
+
+
 def test_clear_forgets(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
     with ItemLog(path, SCHEMA) as log:

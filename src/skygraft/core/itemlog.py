@@ -227,7 +227,10 @@ class ItemLog:
                 # A broken length may be anything: it is not asked for before the file is known to have it.
                 if left < 0:
                     return
-                if length >= _FILLER and checksum == _of_filler(length):
+                if length >= _FILLER:
+                    # Its two halves may lie in two blocks, of which a power cut leaves one unwritten.
+                    if checksum != _of_filler(length):
+                        return
                     file.seek(length - _FILLER, os.SEEK_CUR)
                     continue
                 offset = file.tell()
