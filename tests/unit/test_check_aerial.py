@@ -79,5 +79,5 @@ def test_the_paper_s_settings_are_accounted_for(capsys: pytest.CaptureFixture[st
         check.run(config)
     said = " ".join(capsys.readouterr().out.split())
     own = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert ("runs.bingclip: training holds its tiles in memory, about 176 GB" in said) == (own < 235_000 * 500**2 * 3)
+    assert ("runs.bingclip: training goes through 176 GB of tiles in each epoch" in said) == (own < 235_000 * 500**2 * 3)
     assert "too few" not in said

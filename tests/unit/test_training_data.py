@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from tests.training_tables import configuration, write_tables
 
 from skygraft.config.model import Config
 from skygraft.config.runs import Augmentation
-from skygraft.core.errors import ConfigError
+from skygraft.core.errors import ConfigError, SkygraftError
 from skygraft.core.schemas import PAIRS, TILE_SHARD, embeddings_spec
 from skygraft.core.tables import read_table, write_table
 from skygraft.embeddings.cache import read_vectors
@@ -46,7 +48,7 @@ def sources(config: Config, locations: dict[str, str] | None = None) -> Sources:
 
 
 def read(config: Config, **named: object) -> dict[str, Examples]:
-    return read_examples(sources(config), ("train", "val"), **{"pooling": "raw_mean", "stretch": (0.0, 3000.0), **named})
+    return read_examples(sources(config), ("train", "val"), Path(), **{"pooling": "raw_mean", "stretch": (0.0, 3000.0), **named})
 
 
 @pytest.mark.parametrize("pooling", ["raw_mean", "unit_mean"])
@@ -148,6 +150,25 @@ def test_the_order_of_rows_does_not_matter(project: Config) -> None:
     assert after.tile_ids == before.tile_ids
     np.testing.assert_array_equal(after.images, before.images)
     np.testing.assert_array_equal(after.targets, before.targets)
+
+
+def test_tiles_lie_on_the_disk_and_leave_nothing_there(project: Config, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    images = read_examples(sources(project), ("train",), scratch, pooling="raw_mean", stretch=(0.0, 3000.0))["train"].images
+    assert sum(str(scratch) in line for line in Path("/proc/self/maps").read_text().splitlines()) == 1
+    assert images.nbytes == 36 * 28 * 28 * 3
+    assert not list(scratch.iterdir())
+
+
+def test_tiles_that_do_not_fit_are_told_before_any_is_written(project: Config, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(SkygraftError, match=f"Cannot write {re.escape(str(tmp_path))}: the file is larger than this system allows"):
+            read_examples(sources(project), ("train",), tmp_path, pooling="raw_mean", stretch=(0.0, 3000.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_four_bands_do_not_fit_a_clip_tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_a_run_trains_on_tiles_with_many_photos(tmp_path: Path, monkeypatch: pyt
 
     vectors = train.read_vectors(layout.embedding_shards("tiny", "lucas"))
     sources = Sources(layout.tiles("points"), layout.pairs("points"), layout.tile_shards("s2"), {}, vectors)
-    examples = read_examples(sources, ("train",), pooling="raw_mean", stretch=(0.0, 3000.0))["train"]
+    examples = read_examples(sources, ("train",), tmp_path, pooling="raw_mean", stretch=(0.0, 3000.0))["train"]
     photos_of: dict[str, list[str]] = {}
     for pair in pairs:
         photos_of.setdefault(pair["tile_id"], []).append(pair["photo_id"])

@@ -9,6 +9,7 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,16 +64,20 @@ def run(config: Config, *, run: str) -> None:
         _same_encoder(section.encoder, clip, sources.vectors)
         inputs = _digests(config, run) | {"encoder": clip.identity.digest()}
         scratch = work / digest({"identity": identities.run_identity(config, run), "inputs": inputs})
-        stretch = (section.stretch.low, section.stretch.high)
-        examples = read_examples(sources, ("train", "val"), pooling=section.pooling, stretch=stretch, min_photos=section.min_photos)
-        model = satellite_clip(clip, section.start, config.seed)
         scratch.mkdir(parents=True, exist_ok=True)
         sweep_temporaries(scratch)
+        examples = _examples(section, sources, scratch)
+        model = satellite_clip(clip, section.start, config.seed)
         curves = fit(model.visual, section, *_batches(config, section, clip, examples), scratch)
         write_text(layout.run(run) / "history.csv", _csv(curves))
         export(layout.model_folder(run), model, clip, _provenance(config, run, examples, sources, photos, inputs, curves))
         shutil.rmtree(scratch)
     _LOG.info("model=%s val_loss=%s", layout.model_folder(run), curves[-1]["val_loss"])
+
+
+def _examples(section: Run, sources: Sources, scratch: Path) -> dict[str, Examples]:
+    stretch = (section.stretch.low, section.stretch.high)
+    return read_examples(sources, ("train", "val"), scratch, pooling=section.pooling, stretch=stretch, min_photos=section.min_photos)
 
 
 def _photo_tables(config: Config, run: str) -> pa.Table:

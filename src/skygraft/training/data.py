@@ -1,11 +1,16 @@
-"""What a run learns from, in memory: tiles as bytes, and the pooled embedding of the photos on each.
+"""What a run learns from: tiles as bytes, and the pooled embedding of the photos on each.
 
-At the size of LUCAS (235,000 tiles of 100 x 100 pixels) this is 7 GB of tiles and 1 GB of targets; nothing else is kept.
+At the size of LUCAS (235,000 tiles of 100 x 100 pixels) this is 7 GB of tiles and 1 GB of targets. The targets are held in memory. The
+tiles lie in a file without a name, which goes with the process whatever ends it: the system keeps in memory as many as fit, and reads the
+others again.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +18,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from skygraft.core.errors import ConfigError, Reason
+from skygraft.core.files import explained
 from skygraft.core.schemas import PAIRS, TILE_SHARD, TILES
 from skygraft.core.tables import read_table
 from skygraft.encoders.photo_vectors import PhotoVectors
@@ -68,13 +75,14 @@ class Sources:
 
 
 def read_examples(
-    sources: Sources, splits: Iterable[str], *, pooling: Pooling, stretch: tuple[float, float], min_photos: int = 1
+    sources: Sources, splits: Iterable[str], scratch: Path, *, pooling: Pooling, stretch: tuple[float, float], min_photos: int = 1
 ) -> dict[str, Examples]:
     """Reads the examples of some splits.
 
     Args:
         sources: The tables.
         splits: Such as ``train`` and ``val``; tiles of other splits are not read.
+        scratch: Folder on a disk with room for the tiles, a byte for each value.
         pooling: How the photos of a tile become one target.
         stretch: Reflectance x 10000 that becomes 0 and 255.
         min_photos: A tile with fewer good photos is left out.
@@ -82,6 +90,7 @@ def read_examples(
     Raises:
         ConfigError: The imagery has another number of bands than three, or more than one date.
         CorruptDataError: A table is missing or broken.
+        SkygraftError: The tiles do not fit on the disk.
     """
     plan = read_table(TILES, sources.tiles, ["tile_id", "split", "size_px"])
     split_of = dict(zip(plan.column("tile_id").to_pylist(), plan.column("split").to_pylist(), strict=True))
@@ -89,7 +98,7 @@ def read_examples(
     found = {}
     for split in splits:
         wanted = sorted(tile for tile, its in split_of.items() if its == split and len(photos_of.get(tile, ())) >= min_photos)
-        tile_ids, images = _read_images(sources.tile_shards, wanted, stretch)
+        tile_ids, images = _read_images(sources.tile_shards, wanted, stretch, scratch)
         found[split] = _examples(tile_ids, images, photos_of, sources, pooling)
         _LOG.info("split=%s tiles=%d without pixels=%d", split, len(tile_ids), len(wanted) - len(tile_ids))
     return found
@@ -106,23 +115,36 @@ def _photos_by_tile(sources: Sources) -> dict[str, list[int]]:
     return photos_of
 
 
-def _read_images(shards: Sequence[Path], wanted: list[str], stretch: tuple[float, float]) -> tuple[list[str], NDArray[np.uint8]]:
-    place = {tile: row for row, tile in enumerate(wanted)}
-    images: NDArray[np.uint8] | None = None
-    had = np.zeros(len(wanted), bool)
+def _read_images(
+    shards: Sequence[Path], wanted: list[str], stretch: tuple[float, float], scratch: Path
+) -> tuple[list[str], NDArray[np.uint8]]:
+    there = {tile for shard in shards for tile in _good_tiles(shard)}
+    kept = [tile for tile in wanted if tile in there]
+    place = {tile: row for row, tile in enumerate(kept)}
+    images = np.zeros((0, 1, 1, _CHANNELS), np.uint8)
     for shard in shards:
         table = read_table(TILE_SHARD, shard, ["tile_id", "status", "dtype", "shape", "pixels"])
         for batch in table.to_batches(max_chunksize=64):
             for row in _good_rows(batch, place):
                 pixels = _tile_bytes(row, stretch, shard)
-                if images is None:
-                    images = np.zeros((len(wanted), *pixels.shape), np.uint8)
+                if not len(images):
+                    images = _on_disk((len(kept), *pixels.shape), scratch)
                 images[place[row["tile_id"]]] = pixels
-                had[place[row["tile_id"]]] = True
-    kept = [tile for tile, there in zip(wanted, had, strict=True) if there]
-    if images is None:
-        return [], np.zeros((0, 1, 1, _CHANNELS), np.uint8)
-    return kept, images if had.all() else images[had]
+    return kept, images
+
+
+def _on_disk(shape: tuple[int, ...], scratch: Path) -> NDArray[np.uint8]:
+    """An array that the system may put out of memory, in a file without a name."""
+    with explained(scratch), tempfile.TemporaryFile(dir=scratch) as file:
+        # Room is taken now: a page that finds the disk full later would end the process without a word.
+        os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+        return np.memmap(file, np.uint8, "r+", shape=shape)
+
+
+def _good_tiles(shard: Path) -> list[str]:
+    rows = read_table(TILE_SHARD, shard, ["tile_id", "status"])
+    names: list[str] = rows.filter(pc.equal(rows.column("status"), Reason.OK)).column("tile_id").to_pylist()
+    return names
 
 
 def _good_rows(batch: pa.RecordBatch, place: Mapping[str, int]) -> Iterator[dict[str, Any]]:

@@ -120,14 +120,14 @@ def _room(work: list[Work]) -> Iterator[Problem]:
 
 
 def _memory(account: Account) -> Iterator[Problem]:
-    """Training holds a run's tiles in memory, a byte for each value."""
+    """Training goes through a run's tiles in each epoch, a byte for each value."""
     own = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for name, run in account.config.runs.items():
         needed = account.imagery[run.imagery].tiles * account.tile_values(run.imagery)
         if needed > own:
             yield Problem(
-                f"runs.{name}: training holds its tiles in memory, about {needed / 1e9:,.0f} GB, and this machine has {own / 1e9:,.0f} GB: "
-                "use a larger one, or tiles of fewer pixels",
+                f"runs.{name}: training goes through {needed / 1e9:,.0f} GB of tiles in each epoch, and this machine has {own / 1e9:,.0f} "
+                "GB of memory: what does not fit is read from work/ again, so let that lie on a fast disk, or use a larger machine",
                 blocks=False,
             )
 

@@ -271,11 +271,12 @@ class Account:
         for name, run in self.config.runs.items():
             architecture = self.config.encoders[run.encoder].model
             tiles = self.imagery[run.imagery].tiles
+            scratch = 3 * rates.weights_bytes(architecture) + tiles * self.tile_values(run.imagery)
             rate = self.machine.training(architecture)
             yield Work(
                 "train", name, f"{run.optimiser.epochs} epochs of at most {tiles:,} tiles", self.layout.run_files(name),
-                disk=4 * rates.weights_bytes(architecture), seconds=run.optimiser.epochs * tiles / rate,
-                assumed=f"{rate:,.0f} tiles a second ({self.machine}); the model, and three times as much for checkpoints meanwhile",
+                disk=rates.weights_bytes(architecture) + scratch, seconds=run.optimiser.epochs * tiles / rate,
+                assumed=f"{rate:,.0f} tiles a second ({self.machine}); the model, and meanwhile its checkpoints and the tiles' bytes",
             )  # fmt: skip
 
     def _benchmarks(self) -> Iterator[Work]:
