@@ -1,8 +1,9 @@
-"""Tests on several processes: which of them stay together, and which begin; and no test's logging outlives it."""
+"""Tests on several processes: which of them stay together, and which begin; and no test's logging or environment outlives it."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,15 @@ def _logging_ends_with_the_test() -> Iterator[None]:
     # A verb that was called in this process logs to a stream that is closed now.
     for handler in [one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler]:
         logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def _environment_ends_with_the_test() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    # What a stage sets for its own process alone must not decide what the next test sees.
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.hookimpl(trylast=True)
