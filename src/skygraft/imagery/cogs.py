@@ -16,6 +16,8 @@ from skygraft.imagery.sources import Source
 from skygraft.imagery.tiff import Layout, corrupt
 from skygraft.imagery.windows import Blocks, Span, Window, read_together, read_windows, spans
 
+_WINDOW_BYTES = 256 << 20
+
 
 class Cog:
     """One open file; its blocks may be brought by many threads.
@@ -48,13 +50,18 @@ class Cog:
         """The blocks that a window lies on.
 
         Raises:
-            ItemError: The file's header cannot be read or used.
+            ItemError: The file's header cannot be read or used, or its pixels are so small that the window would fill the memory.
             ValueError: The window lies outside the file.
         """
         layout = self.layout
+        size = window.size * layout.samples * layout.dtype.itemsize
+        if size > _WINDOW_BYTES:
+            raise corrupt(f"a tile would be {window.height} x {window.width} of its pixels, {size} bytes; {_WINDOW_BYTES} are the most")
         bottom, right = window.row + window.height, window.column + window.width
         if window.row < 0 or window.column < 0 or bottom > layout.height or right > layout.width:
             raise ValueError(f"{window} lies outside the file's {layout.height} rows and {layout.width} columns")
+        if not window.size:
+            return []
         rows = range(window.row // layout.block_height, (bottom - 1) // layout.block_height + 1)
         columns = range(window.column // layout.block_width, (right - 1) // layout.block_width + 1)
         return [row * layout.blocks_across + column for row in rows for column in columns]

@@ -24,7 +24,7 @@ from skygraft.geo.radiometry import harmonise
 from skygraft.geo.tiles import Tile
 from skygraft.imagery.cogs import Cog, Window, open_together, read_windows
 from skygraft.imagery.scenes import SCL
-from skygraft.imagery.tiff import Layout
+from skygraft.imagery.tiff import Layout, corrupt
 from skygraft.imagery.warping import warp, window_around
 
 
@@ -168,7 +168,7 @@ def _read(
     scene: Scene, tiles: Sequence[Tile], cogs: Sequence[Cog], resampling: Resampling, pool: Executor
 ) -> Iterator[tuple[list[NDArray[np.generic]], bool]]:
     """For each tile, its pixels in each file on its own grid, and whether they are the files' own."""
-    places = [[placement(tile, scene.epsg, cog.layout) for cog in cogs] for tile in tiles]
+    places = [[placement(tile, scene.epsg, _of_one_sample(cog.layout)) for cog in cogs] for tile in tiles]
     try:
         read = read_windows([[(cog, place.window) for cog, place in zip(cogs, placed, strict=True)] for placed in places], pool)
     except ValueError as error:
@@ -181,6 +181,12 @@ def _read(
             for cog, place, window in zip(cogs, placed, windows, strict=True)
         ]
         yield pixels, all(place.exact for place in placed)
+
+
+def _of_one_sample(layout: Layout) -> Layout:
+    if layout.samples != 1:
+        raise corrupt(f"it has {layout.samples} samples a pixel; a band has one")
+    return layout
 
 
 def placement(tile: Tile, epsg: int, layout: Layout) -> Placement:

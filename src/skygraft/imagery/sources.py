@@ -7,6 +7,7 @@ limits per host that all processes share, nor when a signature is to be renewed,
 from __future__ import annotations
 
 import logging
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from skygraft.imagery.planetary import Signer
 from skygraft.imagery.tiff import Layout, read_layout
 
 _PARTIAL = 206
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
 _LOG = logging.getLogger(__name__)
 
 
@@ -110,6 +112,10 @@ class HttpSource:
             raise
         self._check_size(answer)
         if answer.status == _PARTIAL:
+            told = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+            if told is not None and int(told[1]) != first:
+                what = "another part of the file was sent than was asked for"
+                raise TransientError(f"{public_url(self.href)}: {what}; run skygraft retry-failed.", Reason.SERVER_ERROR, what)
             return answer.content
         if first and len(answer.content) < first + length:
             what = "the whole file was sent where a part was asked for, and it is not the file"
@@ -118,8 +124,8 @@ class HttpSource:
 
     def _check_size(self, answer: Response) -> None:
         """Notices that the file is not the one whose header is known: its blocks lie elsewhere by now."""
-        told = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.headers.get("Content-Range", "")) if answer.status == _PARTIAL else None
-        size = len(answer.content) if answer.status != _PARTIAL else None if told is None else int(told[1])
+        told = _RANGE.fullmatch(answer.headers.get("Content-Range", "")) if answer.status == _PARTIAL else None
+        size = len(answer.content) if answer.status != _PARTIAL else None if told is None or told[2] == "*" else int(told[2])
         if self._size is None:
             self._size = size
         if size not in (None, self._size):
@@ -143,8 +149,10 @@ class FileSource:
         """
         try:
             with self.path.open("rb") as file:
-                file.seek(first)
-                return file.read(length)
+                # A broken header may ask for anything: memory is taken for what the file has.
+                end = min(first + length, os.fstat(file.fileno()).st_size)
+                file.seek(min(first, end))
+                return file.read(max(0, end - first))
         except FileNotFoundError as error:
             raise PermanentItemError(f"{self.path} is missing.", Reason.NOT_FOUND, "the file is missing") from error
 

@@ -34,8 +34,10 @@ _RASTER_TYPE, _PIXEL_IS_POINT = 1025, 2
 _PHOTOMETRIC, _PLANES, _EXTRA, _JPEG_TABLES, _SUBSAMPLING, _BLACK_AND_WHITE, _LERC = 262, 284, 338, 347, 530, 532, 50674
 _CODING = (_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PREDICTOR, _EXTRA, _FORMAT, _JPEG_TABLES, _SUBSAMPLING, _BLACK_AND_WHITE, _LERC)
 _SEPARATE = 2
-# Some headers are made up: no block of a real file is anywhere near.
+# Some headers are made up: no block and no header of a real file is anywhere near.
 _BLOCK_BYTES = 256 << 20
+_MOST_HEADER_BYTES = 64 << 20
+_PIXEL_M, _FURTHEST_M = (1e-3, 1e6), 1e9
 _KINDS = {1: "u", 2: "i", 3: "f"}
 
 
@@ -125,6 +127,8 @@ def read_layout(read: ReadRange) -> Layout:
     head = read(0, _HEADER_BYTES)
 
     def part(first: int, length: int) -> bytes:
+        if length > _MOST_HEADER_BYTES:
+            raise corrupt(f"a part of its header has {length} bytes; at most {_MOST_HEADER_BYTES} are expected")
         data = head[first : first + length] if first + length <= len(head) else read(first, length)
         if len(data) < length:
             raise corrupt("it ends inside its header")
@@ -132,7 +136,7 @@ def read_layout(read: ReadRange) -> Layout:
 
     try:
         return _layout(_Directory(head, part))
-    except (struct.error, KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+    except (struct.error, KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
         raise corrupt(f"its header makes no sense ({type(error).__name__}: {error})") from error
 
 
@@ -216,7 +220,21 @@ def _layout(tags: _Directory) -> Layout:
     expected = layout.blocks_across * -(-height // layout.block_height)
     if len(layout.offsets) != expected or len(layout.counts) != expected:
         raise corrupt(f"it lists {len(layout.offsets)} blocks; {expected} are expected")
+    _check_numbers(layout)
     return layout
+
+
+def _check_numbers(layout: Layout) -> None:
+    """Refuses what no arithmetic can be done with: pixels of no size, a place that is no number, blocks before the file's first byte."""
+    if layout.width <= 0 or layout.height <= 0:
+        raise corrupt(f"it has {layout.width} columns and {layout.height} rows")
+    least, most = _PIXEL_M
+    if not (least <= layout.pixel_m <= most and least <= layout.pixel_height_m <= most):
+        raise corrupt(f"its pixels are of {layout.pixel_m:g} x {layout.pixel_height_m:g} m; between {least:g} and {most:g} are expected")
+    if not (abs(layout.west) <= _FURTHEST_M and abs(layout.north) <= _FURTHEST_M):
+        raise corrupt(f"it lies at {layout.west:g} m east and {layout.north:g} m north, which is nowhere")
+    if (layout.offsets < 0).any() or (layout.counts < 0).any():
+        raise corrupt("some of its blocks lie at no place of a file")
 
 
 def _dtype(tags: _Directory, samples: int) -> np.dtype[np.generic]:

@@ -35,15 +35,15 @@ def window_around(tile: Tile, epsg: int, layout: Layout) -> Window:
     x, y = transformer(f"EPSG:{tile.epsg}", f"EPSG:{epsg}").transform(x, y)
     # Onto a coarser grid, a pixel of the tile is made of as many pixels of the file as lie under it.
     margin = _MARGIN_PX + math.ceil(tile.gsd_m / min(layout.pixel_m, layout.pixel_height_m)) - 1
-    left = max(0, int((x.min() - layout.west) // layout.pixel_m) - margin)
+    left = min(layout.width, max(0, int((x.min() - layout.west) // layout.pixel_m) - margin))
     right = min(layout.width, int((x.max() - layout.west) // layout.pixel_m) + 1 + margin)
-    top = max(0, int((layout.north - y.max()) // layout.pixel_height_m) - margin)
+    top = min(layout.height, max(0, int((layout.north - y.max()) // layout.pixel_height_m) - margin))
     bottom = min(layout.height, int((layout.north - y.min()) // layout.pixel_height_m) + 1 + margin)
     return Window(top, left, max(0, bottom - top), max(0, right - left))
 
 
 def warp(pixels: NDArray[np.generic], window: Window, layout: Layout, epsg: int, tile: Tile, resampling: Resampling) -> NDArray[np.generic]:
-    """A window of another grid on the tile's; a pixel that is 0 in every sample is no data, and stays so.
+    """A window of another grid on the tile's; a pixel that is 0 in every sample is no data, and stays so. Of no window all is no data.
 
     Args:
         pixels: Rows and columns of the window, and samples where a pixel has several.
@@ -56,6 +56,8 @@ def warp(pixels: NDArray[np.generic], window: Window, layout: Layout, epsg: int,
     west, north = layout.west + window.column * layout.pixel_m, layout.north - window.row * layout.pixel_height_m
     source = pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
     warped = np.zeros((*source.shape[:-2], tile.size_px, tile.size_px), pixels.dtype)
+    if not window.size:
+        return warped if pixels.ndim == 2 else warped.transpose(1, 2, 0)
     rasterio.warp.reproject(
         source,
         warped,

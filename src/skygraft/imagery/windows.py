@@ -6,6 +6,7 @@ are for, and are dropped when the last window that needs them has been cut; so w
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -98,10 +99,13 @@ def read_together(reads: Sequence[tuple[BlockFile, Sequence[Window]]], pool: Exe
 
 def spans(layout: Layout, blocks: Iterable[int]) -> Iterator[Span]:
     """The requests that bring some blocks: near neighbours come together, what lies between them is thrown away."""
+    # Blocks of one colour take next to no bytes of a file, and as much memory as any.
+    most = max(1, _AHEAD_BYTES // (math.prod(layout.block_shape(0)) * layout.dtype.itemsize))
     run: list[tuple[int, int, int]] = []
     for first, block in sorted((int(layout.offsets[block]), block) for block in blocks):
         length = int(layout.counts[block])
-        if run and (first - (run[-1][1] + run[-1][2]) > _GAP_BYTES or first + length - run[0][1] > _RANGE_BYTES):
+        apart = run and first - (run[-1][1] + run[-1][2]) > _GAP_BYTES
+        if run and (apart or first + length - run[0][1] > _RANGE_BYTES or len(run) == most):
             yield _span(run)
             run = []
         run.append((block, first, length))
