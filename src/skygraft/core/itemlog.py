@@ -11,7 +11,6 @@ whole blocks, with fillers between the records.
 from __future__ import annotations
 
 import errno
-import fcntl
 import functools
 import mmap
 import os
@@ -27,12 +26,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skygraft.core.files import atomic_path, explained
+from skygraft.core.uncached import BLOCK, past_cache
 
 _FRAME = struct.Struct("<QI")
 # The system takes no more parts in one write.
 _PARTS = 512
-# What disks and file systems write without a cache: a multiple of this, from memory that begins at a multiple of it.
-_BLOCK = 4096
 # In the length of a frame: what follows means nothing.
 _FILLER = 1 << 63
 # Records this near to each other are read in one go, bytes.
@@ -65,7 +63,7 @@ class ItemLog:
         self._seed = zlib.crc32(repr((fields, facts)).encode())
         self._file: int | None = None
         self._direct = direct
-        self._staging = mmap.mmap(-1, _BLOCK)
+        self._staging = mmap.mmap(-1, BLOCK)
 
     def __enter__(self) -> Self:
         with explained(self._path):
@@ -75,7 +73,7 @@ class ItemLog:
             os.ftruncate(self._file, whole)
             if self._direct:
                 os.write(self._file, _filler(whole))
-                _past_cache(self._file, wanted=True)
+                past_cache(self._file, wanted=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -152,7 +150,7 @@ class ItemLog:
         """The rows of some records, in their order; they are read in the order in which they lie, neighbours together."""
         payloads: dict[int, bytes] = {}
         for near in _neighbours(sorted(set(records), key=lambda record: record.offset)):
-            start = near[0].offset - near[0].offset % _BLOCK
+            start = near[0].offset - near[0].offset % BLOCK
             view = self._read(start, near[-1].offset + near[-1].length)
             for record in near:
                 payloads[record.offset] = bytes(view[record.offset - start : record.offset - start + record.length])
@@ -160,7 +158,7 @@ class ItemLog:
 
     def _read(self, start: int, stop: int) -> memoryview:
         """The bytes from a block's start on, until this is called again."""
-        size = stop - start + (start - stop) % _BLOCK
+        size = stop - start + (start - stop) % BLOCK
         view, done = self._room(size)[:size], 0
         while done < stop - start:
             count = self._past_cache_or_not(functools.partial(os.preadv, self._descriptor(), [view[done:]], start + done))
@@ -182,7 +180,7 @@ class ItemLog:
         except OSError as error:
             if error.errno != errno.EINVAL or not self._direct:
                 raise
-        _past_cache(self._descriptor(), wanted=False)
+        past_cache(self._descriptor(), wanted=False)
         return call()
 
     def _staged(self, parts: list[memoryview]) -> memoryview:
@@ -255,10 +253,10 @@ def _without(parts: list[memoryview], count: int) -> list[memoryview]:
 
 def _filler(length: int) -> bytes:
     """What makes whole blocks of so many bytes: nothing, or a frame that means nothing."""
-    gap = -length % _BLOCK
+    gap = -length % BLOCK
     if not gap:
         return b""
-    gap += _BLOCK if gap < _FRAME.size else 0
+    gap += BLOCK if gap < _FRAME.size else 0
     said = _FILLER + gap - _FRAME.size
     return _FRAME.pack(said, _of_filler(said)) + bytes(gap - _FRAME.size)
 
@@ -266,17 +264,6 @@ def _filler(length: int) -> bytes:
 def _of_filler(length: int) -> int:
     """The checksum of a filler: a record with a broken length is none."""
     return zlib.crc32(struct.pack("<Q", length))
-
-
-def _past_cache(descriptor: int, *, wanted: bool) -> None:
-    """Lets an open file go past the system's cache, or through it; some file systems know no other way than through it."""
-    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-    direct = getattr(os, "O_DIRECT", 0)
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | direct if wanted else flags & ~direct)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
 
 
 def _neighbours(records: list[Record]) -> Iterator[list[Record]]:

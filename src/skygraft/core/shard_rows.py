@@ -59,6 +59,10 @@ class StoredRows:
         for record, batch in log.records():
             self.added([record], batch)
 
+    def __len__(self) -> int:
+        """How many there are, those that were overruled among them."""
+        return self._rows
+
     def added(self, records: Sequence[Record], batch: pa.RecordBatch) -> None:
         """Takes notice of rows that were added to the log: as one record, or as one each."""
         each = batch.num_rows // len(records) if records else 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from skygraft.core.errors import CorruptDataError, Reason, SuccessRateError
 from skygraft.core.files import lock, publish, sweep_temporaries
 from skygraft.core.itemlog import ItemLog
 from skygraft.core.items import Item, ItemColumns, Payload, names, taken
+from skygraft.core.shard_ahead import AheadWriter, packed_array
 from skygraft.core.shard_rows import StoredRows
 from skygraft.core.tables import TableSpec, write_parts
 
@@ -102,6 +102,7 @@ class ShardStore:
         self._made = 0
         self._opened = False
         self._rows: StoredRows | None = None
+        self._ahead: AheadWriter | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
@@ -124,6 +125,7 @@ class ShardStore:
         finally:
             self._opened = False
             self._rows = None
+            self._leave_ahead()
 
     def pending(self, items: Sequence[Item[Payload]], *, retry_transient: bool = False) -> Sequence[Item[Payload]]:
         """The items that still need work.
@@ -137,6 +139,19 @@ class ShardStore:
         finished = (found.places >= 0) & ~pc.is_in(found.statuses, value_set=pa.array(undone, pa.string())).to_numpy(zero_copy_only=False)
         return taken(items, np.flatnonzero(~finished))
 
+    def write_ahead(self, items: Sequence[Item[Payload]]) -> None:
+        """Has the shard's file written while its rows are added; for large rows that come in about the order of ``items``.
+
+        Where rows are there already, or :meth:`finish` is asked for other items, the file is written at the end, as without this call.
+        """
+        if self._packed and not len(self._stored()):
+            self._ahead = AheadWriter(self._spec, names(items)[0], self._twin, self._meta, self._log)
+
+    def promise(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Tells of rows that are added before the end of this run, should it come to its end: no later row need wait for them."""
+        if self._ahead is not None:
+            self._ahead.promise(rows)
+
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Finishes items: one row each, missing columns are null. The rows survive whatever happens next."""
         if not rows:
@@ -147,10 +162,12 @@ class ShardStore:
         if self._rows is not None:
             self._rows.added(records, batch)
         self._made += len(rows)
+        if self._ahead is not None:
+            self._ahead.add(rows, records)
 
     def _with_packed(self, row: pa.RecordBatch, values: Mapping[str, object]) -> pa.RecordBatch:
         """One row with its large bytes, which stay where they are in memory."""
-        columns = [_one(values.get(f.name), f.type) if f.name in self._packed else row.column(f.name) for f in self._schema]
+        columns = [packed_array([values.get(f.name)], f.type) if f.name in self._packed else row.column(f.name) for f in self._schema]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def finish(self, items: Sequence[Item[Payload]], *, min_success_rate: float = 0.0) -> Summary:
@@ -175,26 +192,32 @@ class ShardStore:
                 f"Shard {self._name} of {self.target.parent}: {summary}. The configuration demands {min_success_rate:.0%} good items. "
                 "Finished items are kept: mend the cause and run the same command again, or lower min_success_rate."
             )
-        self._compact(found.places)
+        if self._ahead is not None and self._ahead.complete(keys):
+            self._ahead = None
+            self._forget_log()
+        else:
+            self._compact(found.places)
         publish(self._twin, self.target)
         return summary
 
     def _compact(self, places: NDArray[np.int64]) -> None:
+        self._leave_ahead()
         write_parts(self._spec, self._stored().parts(places), self._twin, meta=self._meta)
+        self._forget_log()
+
+    def _forget_log(self) -> None:
         self._rows = None
         self._log.clear()
+
+    def _leave_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.abandon()
+            self._ahead = None
 
     def _stored(self) -> StoredRows:
         if self._rows is None:
             self._rows = StoredRows(self._spec, self._twin, self._log)
         return self._rows
-
-
-def _one(value: object, kind: pa.DataType) -> pa.Array:
-    """One value, without a copy of its bytes."""
-    if not isinstance(value, bytes) or kind != pa.large_binary():
-        return pa.array([value], kind)
-    return pa.LargeBinaryArray.from_buffers(kind, 1, [None, pa.py_buffer(struct.pack("<qq", 0, len(value))), pa.py_buffer(value)])
 
 
 __all__ = ["Item", "ItemColumns", "ShardName", "ShardStore", "Summary", "log_schema", "shard_of"]

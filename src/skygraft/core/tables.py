@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from skygraft.core.errors import CorruptDataError
 from skygraft.core.files import atomic_path
 from skygraft.core.geoparquet import geo_metadata
+from skygraft.core.uncached import UncachedFile
 from skygraft.version import __version__
 
 ROW_GROUP_BYTES = 16 << 20
@@ -86,20 +88,36 @@ def write_parts(spec: TableSpec, parts: Iterable[pa.Table], path: Path, *, meta:
     Raises:
         CorruptDataError: A part does not follow ``spec``.
     """
+    with table_writer(spec, path, meta=meta) as write:
+        return sum(write(part) for part in parts)
+
+
+@contextlib.contextmanager
+def table_writer(spec: TableSpec, path: Path, *, meta: Mapping[str, str] | None = None) -> Iterator[Callable[[pa.Table], int]]:
+    """As :func:`write_parts`, for who has the parts one by one: gives what writes one, and tells how many rows it had.
+
+    The file takes its name when the block ends well. A table of large rows goes past the system's cache, as
+    :class:`skygraft.core.uncached.UncachedFile` says.
+    """
     facts = {"table": spec.name, "schema_version": str(spec.version), "skygraft_version": __version__, **(meta or {})}
     metadata = {f"{_PREFIX}{name}": value for name, value in facts.items()}
     if spec.geometry is not None:
         metadata["geo"] = geo_metadata(spec.geometry)
     schema = spec.schema().with_metadata(metadata)
-    rows = 0
-    with atomic_path(path, validate=_readable) as temporary, pq.ParquetWriter(temporary, schema, **_packing(spec)) as writer:
-        for part in parts:
+    with (
+        atomic_path(path, validate=_readable) as temporary,
+        _sink(spec, temporary) as sink,
+        pq.ParquetWriter(sink, schema, **_packing(spec)) as writer,
+    ):
+
+        def write(part: pa.Table) -> int:
             table = conform(spec, part, str(path)).replace_schema_metadata(metadata)
-            rows += table.num_rows
             for start, stop in _row_groups(table):
                 # How rows lie in memory decides where pages end: each group is laid out anew, so that equal rows give equal bytes.
                 writer.write_table(table.slice(start, stop - start).combine_chunks(), row_group_size=stop - start)
-    return rows
+            return int(table.num_rows)
+
+        yield write
 
 
 def read_table(spec: TableSpec, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -168,20 +186,40 @@ def _cast(table: pa.Table, schema: pa.Schema, place: str) -> pa.Table:
         raise CorruptDataError(f"{place}: a column has another type than its schema says ({error}).") from error
 
 
-def row_groups(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+class RowGroups:
     """Puts rows together to the row groups of the table that they make up: written as parts they give the same bytes as that table."""
-    waiting: list[pa.Table] = []
-    total = rows = 0
-    for piece in pieces:
+
+    def __init__(self) -> None:
+        self._waiting: list[pa.Table] = []
+        self._bytes = self._rows = 0
+
+    def add(self, piece: pa.Table) -> Iterator[pa.Table]:
+        """Takes the next rows; the groups that are whole by them."""
         start = 0
         for row, size in enumerate(_row_bytes(piece).tolist()):
-            if rows and (total + size > ROW_GROUP_BYTES or rows == _ROW_GROUP_ROWS):
-                yield pa.concat_tables([*waiting, piece.slice(start, row - start)])
-                waiting, start, total, rows = [], row, 0, 0
-            total, rows = total + size, rows + 1
-        waiting.append(piece.slice(start))
-    if rows:
-        yield pa.concat_tables(waiting)
+            if self._rows and (self._bytes + size > ROW_GROUP_BYTES or self._rows == _ROW_GROUP_ROWS):
+                group = pa.concat_tables([*self._waiting, piece.slice(start, row - start)])
+                self._waiting, start, self._bytes, self._rows = [], row, 0, 0
+                yield group
+            self._bytes, self._rows = self._bytes + size, self._rows + 1
+        self._waiting.append(piece.slice(start))
+
+    def rest(self) -> Iterator[pa.Table]:
+        """What is no whole group, at the end."""
+        if self._rows:
+            yield pa.concat_tables(self._waiting)
+
+
+def row_groups(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The row groups of the table that some pieces make up, as :class:`RowGroups` says."""
+    groups = RowGroups()
+    for piece in pieces:
+        yield from groups.add(piece)
+    yield from groups.rest()
+
+
+def _sink(spec: TableSpec, path: Path) -> contextlib.AbstractContextManager[UncachedFile | Path]:
+    return UncachedFile(path) if any(column.packed for column in spec.columns) else contextlib.nullcontext(path)
 
 
 def _packing(spec: TableSpec) -> dict[str, Any]:

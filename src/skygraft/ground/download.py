@@ -117,6 +117,7 @@ def fetch_shard(
     """
     with explained(store.target), store.open(), Journal(journal) as notes:
         pending = store.pending(items, retry_transient=terms.retry_transient)
+        store.write_ahead(items)
         intake = _Intake(store, notes)
         access = access or Access()
         requests = (intake.asked(item, access) for item in pending if not item.payload.startswith(LOCAL))
@@ -170,7 +171,8 @@ def rows_of_other_cuts(folder: Path, name: ShardName, pending: Sequence[Item[str
         name: The shard that is worked on; files of its own cut are not read.
         pending: What is needed.
     """
-    others = [path for path in sorted(folder.glob("*-of-*.parquet")) if not path.stem.endswith(f"-of-{name.total:04d}")]
+    # A name with a dot is another writer's, and not whole yet.
+    others = [path for path in sorted(folder.glob("[0-9]*-of-*.parquet")) if not path.stem.endswith(f"-of-{name.total:04d}")]
     needed = {item.key: item.made_from for item in pending} if others else {}
     for path in others if needed else []:
         try:
@@ -216,7 +218,11 @@ class _Intake:
         item = self._under_way.pop(result.request.key)
         reason = Reason.OK if result.error is None else result.error.reason
         row = _row(item, result.value, result.error)
-        (self._passing if reason.transient else self._rows).append(row)
+        if reason.transient:
+            self._store.promise([row])
+            self._passing.append(row)
+        else:
+            self._rows.append(row)
         if result.error is not None:
             self._failed[reason] += 1
             self._examples[reason] = heapq.nsmallest(_EXAMPLES, [*self._examples[reason], item.key])
