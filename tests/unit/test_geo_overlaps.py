@@ -112,6 +112,24 @@ def test_footprints_are_where_the_images_say(tmp_path: Path) -> None:
     assert found.area_m2[0] == pytest.approx(640 * 320, rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["image", "metres", "degrees"])
+def test_an_image_across_the_antimeridian_lies_there_and_not_around_the_world(kind: str, tmp_path: Path) -> None:
+    x, y = (float(place) for place in to_utm(180.0, -17.0, 32760))
+    path = tmp_path / "places.gpkg"
+    if kind == "image":
+        path = tmp_path / "places.parquet"
+        write_footprints([geotiff(tmp_path / "a.tif", x - 320.0, y + 320.0, 32760)], path)
+    elif kind == "metres":
+        geopandas.GeoDataFrame(geometry=[shapely.box(x - 320, y - 320, x + 320, y + 320)], crs="EPSG:32760").to_file(path)
+    else:
+        halves = [shapely.box(179.997, -17.003, 180.0, -16.997), shapely.box(-180.0, -17.003, -179.997, -16.997)]
+        geopandas.GeoDataFrame(geometry=[shapely.MultiPolygon(halves)], crs="EPSG:4326").to_file(path)
+    lon = np.array([179.999, -179.999, 0.0, 9.0, 90.0, -40.0, 177.0])
+    found = shared_ground(squares(lon, np.full(7, -17.0), 100.0), Polygons(read_footprints(path)))
+    assert found.tiles.tolist() == [0, 1]
+    assert found.area_m2 == pytest.approx([10_000.0] * 2, rel=1e-3)
+
+
 def test_what_says_no_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no image"):
         write_footprints([], tmp_path / "places.parquet")

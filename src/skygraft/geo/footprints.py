@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from skygraft.core.errors import ConfigError
 from skygraft.geo.utm import transformer
 
+_HALF_TURN = 180.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -37,7 +38,23 @@ def read_footprints(path: Path) -> NDArray[np.object_]:
     shapes = shapes[shapes.geom_type.isin(["Polygon", "MultiPolygon"])]
     if shapes.empty:
         raise ConfigError(f"footprints: {path} has no polygons.")
-    return np.asarray(shapes.make_valid(), dtype=np.object_)
+    # Drawn with the seam in it, an outline across the antimeridian would go around the world the other way.
+    return np.asarray(shapely.make_valid(in_one_piece(np.asarray(shapes, dtype=np.object_))), dtype=np.object_)
+
+
+def in_one_piece(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Outlines with longitudes that run on beyond 180 where they cross the antimeridian.
+
+    An image's outline that is wider than half the world is one whose corners lie on both sides of it.
+
+    Args:
+        shapes: Polygons in longitude and latitude, shape (N,).
+    """
+    west, _, east, _ = shapely.bounds(shapes).reshape(-1, 4).T
+    across = east - west > _HALF_TURN
+    whole = shapes.copy()
+    whole[across] = shapely.transform(shapes[across], lambda places: np.stack([places[:, 0] % (2 * _HALF_TURN), places[:, 1]], axis=1))
+    return whole
 
 
 def write_footprints(images: Iterable[Path], target: Path) -> int:
@@ -79,4 +96,5 @@ def _outline(path: Path) -> shapely.Polygon:
     to_degrees = transformer(crs.to_wkt(), "EPSG:4326")
     # Points along the edges, since a straight edge of a projection bends in degrees.
     dense = shapely.segmentize(box, max(box.length / 40, 1e-9))
-    return shapely.transform(dense, lambda places: np.stack(to_degrees.transform(*places.T), axis=1))
+    outline = shapely.transform(dense, lambda places: np.stack(to_degrees.transform(*places.T), axis=1))
+    return in_one_piece(np.array([outline], np.object_))[0]
