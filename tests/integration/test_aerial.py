@@ -29,8 +29,8 @@ from tests.servers import (
 )
 
 from skygraft.config.aerial import Bing, WebTiles
-from skygraft.core.errors import ConfigError, EndpointError
-from skygraft.core.http import HttpClient, HttpPolicy
+from skygraft.core.errors import ConfigError, EndpointError, TransientError
+from skygraft.core.http import HttpClient, HttpPolicy, Response
 from skygraft.imagery.aerial.bing import BingStaticMaps, BingTiles
 from skygraft.imagery.aerial.services import Key, MapService
 from skygraft.imagery.aerial.tiles import AerialTiles
@@ -303,7 +303,14 @@ def test_bing_s_own_word_for_a_bad_key_stops_the_work_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://elsewhere.example/{quadkey}", "http://10.0.0.1/{subdomain}.virtualearth.net/{quadkey}", "SERVER_URL/tiles/a", ""]
+    "url",
+    [
+        "https://elsewhere.example/{quadkey}",
+        "http://10.0.0.1/{subdomain}.virtualearth.net/{quadkey}",
+        "https://{switch:a.bing.com,elsewhere.example}/{quadkey}",
+        "SERVER_URL/tiles/a",
+        "",
+    ],
 )
 def test_tiles_are_fetched_where_the_service_is_and_nowhere_else(url: str) -> None:
     with scripted_server({TEMPLATE: [json_body(bing_metadata(url=url))]}) as server, client() as http:
@@ -357,12 +364,24 @@ def test_an_unknown_release_names_its_neighbours() -> None:
             rows(source, row_at(LON, LAT))
 
 
-def test_a_release_on_a_foreign_host_is_refused() -> None:
-    listed = json_body(releases("https://elsewhere.example/{level}/{row}/{col}"))
+@pytest.mark.parametrize("host", ["elsewhere.example", "{switch:a.arcgis.com,elsewhere.example}"])
+def test_a_release_on_a_foreign_host_is_refused(host: str) -> None:
+    listed = json_body(releases(f"https://{host}/{{level}}/{{row}}/{{col}}"))
     with scripted_server({"/config.json": [listed]}) as server, client() as http:
         source = AerialTiles(section(), wayback(server), http)
         with pytest.raises(EndpointError, match="does not answer as it should"):
             rows(source, row_at(LON, LAT))
+
+
+def test_answers_nested_beyond_reading_are_no_answers() -> None:
+    deep = ok(b"[" * 200_000, "application/json")
+    with scripted_server({"/config.json": [deep], TEMPLATE: [deep]}) as server, client() as http:
+        for service in (wayback(server), BingTiles("bing", ZOOM, 256, "", key=KEY, api_url=server.url("/REST"))):
+            with pytest.raises((EndpointError, TransientError)):
+                service.prepare(http)
+        for service in (wayback(server), BingTiles("bing", ZOOM, 256, "", key=KEY)):
+            with pytest.raises(TransientError, match="no answer of"):
+                service.read_age(Response(200, {}, deep.body, measured=True))
 
 
 def test_azure_s_dates_stand_in_a_header_and_its_key_in_the_query_alone(caplog: pytest.LogCaptureFixture) -> None:

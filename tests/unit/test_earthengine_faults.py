@@ -254,6 +254,8 @@ GOOD = numpy_file([(name, "<u2") for name in NAMES], (8, 8))
         numpy_file([(name, "<u2") for name in NAMES], (8, 8), "F"),
         GOOD.replace(b"(8, 8)", b"(9999999999, 9999999999)"),
         GOOD.replace(b"<u2", b"|O8"),
+        GOOD.replace(b"(8, 8)", b"(8, 8 "), GOOD.replace(b"'shape'", b"'shape "), GOOD.replace(b"{", b"\\n{"),
+        *(b"\x93NUMPY\x01\0" + len(said).to_bytes(2, "little") + said for said in (b"-" * 60_000 + b"1", b"{[]: 1}", b"1+" * 9_000 + b"1")),
     ],
 )  # fmt: skip
 def test_pixels_are_what_was_asked_for_or_an_error(body: object) -> None:

@@ -107,7 +107,7 @@ def picture(client: HttpClient, answer: Response) -> Response:
     """
     try:
         told = json.loads(answer.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TransientError("the interface answered with something that is no JSON", Reason.SERVER_ERROR) from None
     addresses = [value for name, value in told.items() if name.startswith("thumb_")] if isinstance(told, dict) else []
     if not addresses or not isinstance(addresses[0], str):

@@ -83,7 +83,7 @@ class Searcher:
             left = max(0.1, deadline - time.monotonic())
             try:
                 return within(left, lambda: self._materialised(query), f"search of {self._catalogue.name} for {query}")
-            except (APIError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (APIError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 problem, final = _problem(error)
                 wait = self._network.backoff_s * 2 ** (attempt - 1)
                 if final or attempt == self._network.attempts or time.monotonic() + wait >= deadline:

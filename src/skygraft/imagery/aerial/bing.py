@@ -50,8 +50,10 @@ class BingTiles(MapService):
         resource = self._resource(self.asked_before(client, request))
         subdomains = [str(name) for name in resource.get("imageUrlSubdomains") or () if str(name).isalnum()]
         template = str(resource.get("imageUrl") or "").replace("{culture}", "en-US")
+        # Hosts that the address itself lists would not all be looked at.
+        listed = "{switch" in template
         template = template.replace("{subdomain}", f"{{switch:{','.join(subdomains)}}}")
-        if "{quadkey}" not in template or not leads_to(address(template, WebTile(1, 0, 0)), self.api_url, _DOMAINS):
+        if listed or "{quadkey}" not in template or not leads_to(address(template, WebTile(1, 0, 0)), self.api_url, _DOMAINS):
             raise self.not_understood(request)
         # Without a picture it then sends none, where it would send a placeholder.
         self.template = f"{template}{'&' if '?' in template else '?'}n=z"
@@ -100,7 +102,7 @@ class BingTiles(MapService):
             document = json.loads(answer.content)
             credentials = document["authenticationResultCode"]
             found = [resource for entry in document["resourceSets"] for resource in entry["resources"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise TransientError("the metadata is no answer of Bing's", Reason.SERVER_ERROR) from None
         if credentials != _VALID:
             raise EndpointError(f"Bing Maps refuses the key.{self.advice()} Finished tiles are kept.")

@@ -55,7 +55,7 @@ class WaybackTiles(MapService):
         try:
             releases = json.loads(self.asked_before(client, request).content)
             known = sorted(int(number) for number in releases)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             raise self.not_understood(request) from None
         if self.release not in known:
             near = sorted(sorted(known, key=lambda number: abs(number - self.release))[:5])
@@ -69,7 +69,8 @@ class WaybackTiles(MapService):
             EndpointError: It names none of the service's own.
         """
         template, metadata = (str(entry.get(name) or "") if isinstance(entry, dict) else "" for name in ("itemURL", "metadataLayerUrl"))
-        names = all(part in template for part in ("{level}", "{row}", "{col}"))
+        # Of several hosts, only the first would be looked at.
+        names = all(part in template for part in ("{level}", "{row}", "{col}")) and "{switch" not in template
         if not names or not leads_to(address(template, WebTile(1, 0, 0)), self.config_url, _DOMAINS):
             raise self.not_understood(request)
         self.template = template
@@ -99,7 +100,7 @@ class WaybackTiles(MapService):
             features = json.loads(answer.content)["features"]
             attributes = features[0]["attributes"] if features else {}
             values = [attributes[name] for name in _DAY_FIELDS if attributes.get(name) is not None]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             raise TransientError("the metadata is no answer of Esri's", Reason.SERVER_ERROR) from None
         read = (read_compact(value) if isinstance(value, int) else read_days(str(value)) for value in values)
         return next((found for found in read if found is not None), None)

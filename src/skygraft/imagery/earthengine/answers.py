@@ -69,7 +69,7 @@ def sentence(body: bytes) -> str:
         if isinstance(details, list) and details and isinstance(details[0], dict):
             # A 403 for the rate is told from one for the account by this word alone.
             text = " ".join([text, f"({details[0].get('reason')})"]) if "imit" in str(details[0].get("reason")) else text
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"

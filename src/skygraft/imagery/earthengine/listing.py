@@ -131,7 +131,10 @@ NAIP_IMAGES = Listed(NAIP, "R", _OWN, together=4, item=naip_item)
 
 
 def _moment(milliseconds: object) -> str | None:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat() if isinstance(milliseconds, int | float) else None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat() if isinstance(milliseconds, int | float) else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _known(properties: Mapping[str, Any]) -> dict[str, Any]:

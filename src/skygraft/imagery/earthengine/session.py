@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
+import tokenize
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ _MOST_PAGES = 1000
 _DTYPE = np.dtype("<u2")
 _NPY_VERSIONS = ((1, 0), (2, 0))
 _LONGEST_HEADER = 1 << 16
+# NumPy reads a header as Python's own text, and passes on what Python says of a broken one.
+_UNREADABLE = (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 
 
 class EarthEngine:
@@ -143,7 +146,7 @@ def read_pixels(body: object, grid: Grid, bands: Sequence[str]) -> NDArray[np.ui
     what = "an answer that is no NumPy file"
     if isinstance(body, bytes):
         file = io.BytesIO(body)
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(*_UNREADABLE):
             version = np.lib.format.read_magic(file)
             if version in _NPY_VERSIONS:
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
