@@ -55,6 +55,15 @@ def test_texts_that_are_wrapped_are_unwrapped() -> None:
     assert photo.title == "Field"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("id", "9" * 20), ("id", "-4"), ("license", "100000"), ("license", 1 << 40), ("accuracy", "300"), ("accuracy", -200)],
+)
+def test_a_number_that_no_column_holds_makes_no_photo_and_the_others_stay(name: str, value: object) -> None:
+    found = rows({**record(1, 5.5, 50.5), name: value}, record(2, 5.5, 50.5))
+    assert found.column("number").to_pylist() == [2]
+
+
 def test_a_photo_without_a_place_or_number_is_none_and_the_others_stay() -> None:
     lost = {name: value for name, value in record(1, 5.5, 50.5).items() if name != "latitude"}
     _, shown, photos = read_search(searched(lost, record(2, 5.5, 50.5), {**record(3, 5.5, 50.5), "id": "x"}, total=3), PLACE)

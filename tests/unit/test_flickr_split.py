@@ -150,6 +150,23 @@ def test_a_part_that_turns_out_too_large_while_its_pages_come_is_cut_once() -> N
         assert crawl.outcome.splits > 10 and not crawl.outcome.too_many
 
 
+@pytest.mark.parametrize("share", [0.9, 0.6, 0.1])
+def test_totals_that_stay_too_low_lose_nothing(share: float) -> None:
+    photos = spread(150)
+    crawl = whole()
+    found, asked = crawled(crawl, honest(photos, SMALL, lambda total, number: int(share * total)))
+    assert found == set(range(150))
+    assert not crawl.outcome.too_many and len(asked) == len(set(asked))
+
+
+def test_a_spot_and_second_that_fills_all_pages_of_a_low_count_is_told() -> None:
+    here = [(n, 5.5, 50.5, datetime(2015, 1, 7, 12)) for n in range(20)]
+    crawl = whole()
+    found, _ = crawled(crawl, honest(here, SMALL, lambda total, number: total // 4))
+    assert len(found) >= SMALL.most
+    assert crawl.outcome.too_many and {total for _, total in crawl.outcome.too_many} == {SMALL.most}
+
+
 def test_totals_that_are_too_high_are_told_of_and_end() -> None:
     photos = spread(40)
     crawl = whole()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from skygraft.core.errors import ConfigError, PermanentItemError, Reason, TransientError
 
@@ -54,20 +54,20 @@ class _Answer(BaseModel):
 
 
 class Photo(_Answer):
-    """One photo of a search; numbers may come as text."""
+    """One photo of a search; numbers may come as text, and are bounded by the columns that they go into."""
 
     model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True)
 
-    id: int
+    id: int = Field(ge=0, lt=1 << 63)
     owner: str = ""
     ownername: Text = ""
     title: Text = ""
     tags: Text = ""
     pathalias: str | None = None
-    license: int = 0
+    license: int = Field(0, ge=0, lt=1 << 15)
     latitude: float
     longitude: float
-    accuracy: int = 0
+    accuracy: int = Field(0, ge=0, lt=1 << 7)
     datetaken: str = ""
     datetakengranularity: int = 0
     datetakenunknown: int = 0

@@ -183,8 +183,12 @@ class Crawl:
         if state.full and state.asked < self._limits.pages:
             # A last page that is full: the count may be too low.
             return self._want_pages(state, state.asked + 1)
+        # As many as a query gives, whatever the count says: there may be more behind them.
+        brimful = state.full and state.asked * self._limits.page >= self._limits.most
+        if brimful and self._split(state.part, len(state.found)):
+            return self._drop(state)
         missing = state.total - len(state.found)
-        capped = state.total > self._limits.page * self._limits.pages
+        capped = brimful or state.total > self._limits.page * self._limits.pages
         if missing > 0 and not capped and state.doubtful:
             if state.turn == 0:
                 state.turn, state.asked = 1, 0
@@ -196,7 +200,7 @@ class Crawl:
     def _finish(self, state: _Gathering, missing: int, capped: bool) -> None:
         self.outcome.parts += 1
         if capped:
-            self.outcome.too_many.append((state.part.key, state.total))
+            self.outcome.too_many.append((state.part.key, max(state.total, len(state.found))))
         elif missing > 0:
             parts, photos = self.outcome.short
             self.outcome.short = parts + 1, photos + missing
