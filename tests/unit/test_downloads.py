@@ -12,7 +12,7 @@ import pytest
 from tests.servers import Answer, forbidden, html_page, ok, reset, scripted_server, status, truncated
 
 from skygraft.core.downloads import Check, download, mirror_source, require_whole_zip
-from skygraft.core.errors import ConfigError, CorruptDataError, ItemError, Reason, SkygraftError
+from skygraft.core.errors import ConfigError, CorruptDataError, ItemError, Reason, SkygraftError, TransientError
 from skygraft.core.files import lock
 from skygraft.core.http import HttpClient, HttpPolicy
 
@@ -91,6 +91,23 @@ def test_another_range_than_asked_is_not_glued_on(target: Path) -> None:
     with scripted_server({"/f": [truncated(BODY, after=100_000), wrong, ok(BODY)]}) as server, HttpClient(QUICK) as client:
         download(server.url("/f"), target, client=client, check=RIGHT)
     assert target.read_bytes() == BODY
+
+
+def test_a_shorter_part_than_asked_is_not_the_rest_of_the_file(target: Path) -> None:
+    """RFC 9110 lets a server answer a range by a part of it; no checksum tells here that the end is missing."""
+    part = Answer(206, BODY[100_000:150_000], {"Content-Range": f"bytes 100000-149999/{len(BODY)}"}, ranges=False)
+    with scripted_server({"/f": [truncated(BODY, after=100_000), part, ok(BODY)]}) as server, HttpClient(QUICK) as client:
+        download(server.url("/f"), target, client=client)
+        assert [one.headers.get("Range") for one in server.requests()] == [None, "bytes=100000-", "bytes=150000-"]
+    assert target.read_bytes() == BODY
+
+
+def test_a_server_that_gives_no_more_of_a_file_is_told(target: Path) -> None:
+    none = Answer(206, b"", {"Content-Range": f"bytes 100000-149999/{len(BODY)}"}, ranges=False)
+    with scripted_server({"/f": [truncated(BODY, after=100_000), none]}) as server, HttpClient(QUICK) as client:
+        with pytest.raises(TransientError, match="without the file's end"):
+            download(server.url("/f"), target, client=client)
+        assert not target.exists()
 
 
 def test_a_wrong_checksum_is_told_and_nothing_stays(target: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from skygraft.core.errors import ConfigError, CorruptDataError, Reason
+from skygraft.core.errors import ConfigError, CorruptDataError, Reason, TransientError
 from skygraft.core.files import atomic_path, explained, lock, sha256_file, write_json
 from skygraft.core.http import HttpClient, Request
 from skygraft.core.http_errors import Problem, public_url
@@ -136,10 +136,20 @@ class _Partial:
         self._at_last_try = self._size()
 
     def complete(self, client: HttpClient) -> None:
-        """Transfers what is missing."""
-        if self._size() and self._size() == self._known().get("total"):
-            return
-        client.transfer(self._request, self, progressed=self._progressed)
+        """Transfers what is missing: a server may give less of it than was asked for, and say so.
+
+        Raises:
+            TransientError: It gives none of it any more.
+        """
+        while not (self._size() and self._size() == self._known().get("total")):
+            before = self._size()
+            client.transfer(self._request, self, progressed=self._progressed)
+            total = self._known().get("total")
+            if total is None:
+                return
+            if self._size() != total and self._size() <= before:
+                what = f"a part without the file's end came, {self._size()} of {total} bytes"
+                raise TransientError(f"{public_url(self._source)}: {what}; run the same command again.", Reason.TRUNCATED, what)
 
     def publish(self) -> None:
         """Gives the whole file its name."""
@@ -162,7 +172,8 @@ class _Partial:
             return Problem(Reason.TRUNCATED, "another part of the file came than was asked for", answered=True)
         tag = headers.get("ETag", "")
         same = tag if tag.startswith('"') else headers.get("Last-Modified")
-        total = declared_length(headers)
+        # Of a compressed body it is another one's length that is declared.
+        total = None if "Content-Encoding" in headers else declared_length(headers)
         with explained(self._target):
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_bytes(b"")
