@@ -173,6 +173,28 @@ def test_files_that_are_no_tables_are_told(name: str, content: bytes) -> None:
         read("mine/absent.csv")
 
 
+def test_a_packed_table_that_is_cut_is_told() -> None:
+    content = gzip.compress(b"id,lon,lat,url\n" + b"".join(b"p%d,10,48,https://photos.example/%d.jpg\n" % (n, n * n) for n in range(999)))
+    Path("mine/cut.csv.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ConfigError, match="cannot be read as a table"):
+        read("mine/cut.csv.gz")
+
+
+def test_a_column_of_shapes_as_text_is_no_place() -> None:
+    row = {"id": "p0", "geometry": "POINT (10 48)", "url": "https://photos.example/0.jpg"}
+    with pytest.raises(ConfigError, match="has no column 'lat' and no points"):
+        read(write_csv("mine/table.csv", [row]))
+    pandas.DataFrame([row]).to_parquet("mine/table.parquet")
+    with pytest.raises(ConfigError, match="has no column 'lat' and no points"):
+        read("mine/table.parquet")
+    assert [made["photo_id"] for made in read(write_csv("mine/table.csv", [{**row, "lon": 10, "lat": 48}]))] == ["table:mine:p0"]
+
+
+def test_a_file_name_that_no_file_can_have_counts_as_none() -> None:
+    rows = [{"id": "a", "lon": 10, "lat": 48, "file": "a\0.jpg"}, {"id": "b", "lon": 10, "lat": 48, "file": "b.jpg"}]
+    assert [row["photo_id"] for row in read(write_csv("mine/table.csv", rows))] == ["table:mine:b"]
+
+
 def test_places_without_a_coordinate_system_or_that_are_no_points_are_refused() -> None:
     frame = as_frame()
     frame.geometry = frame.geometry.buffer(0.1)

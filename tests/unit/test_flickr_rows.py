@@ -107,6 +107,11 @@ def test_licences_have_short_names() -> None:
     assert (names[4], names[16], names[9]) == ("CC BY 2.0", "CC BY-NC-ND 4.0", "CC0 1.0")
 
 
+def test_a_licence_that_nobody_names_keeps_its_number() -> None:
+    (row,) = table(record(1, 5.5, 50.5, license="99"))
+    assert row["licence"] == "Flickr's licence 99"
+
+
 def test_accuracy_halves_with_each_level() -> None:
     metres = accuracy_m(np.array([16, 15, 1], np.int8))
     assert metres[1] == pytest.approx(2 * metres[0]) and metres[2] == pytest.approx(metres[0] * 2**15)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -163,8 +166,6 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(script: bool, tmp_p
     file, witness = tmp_path / "bomb.pt", tmp_path / "ran"
     torch.save({"state_dict": {"visual.conv1.weight": torch.ones(1)}, "extra": Bomb(f"touch {witness}")}, file)
     if script:
-        import zipfile
-
         with zipfile.ZipFile(file, "a") as archive:
             archive.writestr("bomb/constants.pkl", b"")
         assert is_torchscript(file)
@@ -172,6 +173,37 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(script: bool, tmp_p
         read_state_dict(file)
     assert not witness.exists()
     assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\x80\x02.", b"\x80\x02K\x01b.", b"\x80\x02ctorch.jit._pickle\nbuild_nothing\n)R."])
+@pytest.mark.parametrize("script", [False, True])
+def test_a_pickle_that_means_nothing_is_refused(content: bytes, script: bool, tmp_path: Path) -> None:
+    file = tmp_path / "odd.pt"
+    file.write_bytes(content)
+    if script:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, inner in (("constants.pkl", b"\x80\x02)."), ("version", b"3\n"), ("byteorder", b"little"), ("data.pkl", content)):
+                archive.writestr(f"archive/{name}", inner)
+    with pytest.raises(CorruptDataError, match=r"odd\.pt"):
+        read_state_dict(file)
+
+
+@pytest.mark.parametrize("script", [False, True])
+def test_a_checkpoint_with_turned_bits_is_read_or_refused(script: bool, tmp_path: Path) -> None:
+    file, chance = tmp_path / "whole.pt", random.Random(3)
+    torch.save({"state_dict": {"visual.conv1.weight": torch.ones(3)}}, file)
+    if script:
+        with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("whole/constants.pkl", b"x" * 200)
+            archive.writestr("whole/data/1", b"y" * 200)
+    whole = file.read_bytes()
+    for _ in range(150):
+        broken = bytearray(whole)
+        for _ in range(3):
+            broken[chance.randrange(len(broken))] ^= 1 << chance.randrange(8)
+        (tmp_path / "broken.pt").write_bytes(broken)
+        with contextlib.suppress(CorruptDataError):
+            read_state_dict(tmp_path / "broken.pt")
 
 
 @pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])

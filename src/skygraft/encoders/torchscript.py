@@ -46,7 +46,9 @@ def read_torchscript(path: Path) -> dict[str, object]:
         _copy_without_program(path, stripped)
         names = torch.serialization.get_unsafe_globals_in_checkpoint(str(stripped))
         stand_ins: list[Any] = [(_Module, name) for name in names if name.startswith(_MODULES)]
-        stand_ins += [(getattr(_pickle, name.rpartition(".")[2]), name) for name in names if name.startswith(_LISTS)]
+        # A function that torch does not have is not stood in for, and so refused.
+        builders = {name: getattr(_pickle, name.rpartition(".")[2], None) for name in names if name.startswith(_LISTS)}
+        stand_ins += [(builder, name) for name, builder in builders.items() if builder is not None]
         with torch.serialization.safe_globals(stand_ins):
             root = torch.load(stripped, map_location="cpu", weights_only=True)
     return dict(_tensors(root, ""))

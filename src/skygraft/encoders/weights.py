@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,11 @@ _OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 # Buffers that some versions of the libraries save and others do not.
 _IGNORED = ("attn_mask", "text.attn_mask", "text.transformer.embeddings.position_ids")
 _SHOWN = 3
+# What readers of pickles and archives raise on broken bytes, beside the pickle module's own error.
+_BROKEN = (
+    OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, zipfile.BadZipFile, struct.error,
+    zlib.error, SafetensorError,
+)  # fmt: skip
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -43,14 +51,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         # torch's own advice here is to switch the protection off, which is not passed on.
         reason = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), "it holds code")
         raise CorruptDataError(f"{path} was refused: it holds more than tensors ({reason}). Ask its makers for safetensors.") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
+    except _BROKEN as error:
         raise CorruptDataError(f"{path} is no whole checkpoint ({_first_line(error)}). Fetch it again.") from error
     return _tensors(content, path)
 
 
 def _first_line(error: BaseException) -> str:
-    # A KeyError's text is the key alone, which says nothing to a person.
-    text = "" if isinstance(error, KeyError) else str(error).strip()
+    # The texts of these are a key, or speak of the reader: they say nothing to a person.
+    text = "" if isinstance(error, (LookupError, TypeError, AttributeError)) else str(error).strip()
     return (text or "it cannot be unpacked").splitlines()[0]
 
 

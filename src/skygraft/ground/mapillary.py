@@ -18,7 +18,7 @@ from skygraft.core.schemas import PHOTOS
 from skygraft.ground.answers import Document, ask, entries, part
 from skygraft.ground.areas import Box, Region
 from skygraft.ground.box_search import Found
-from skygraft.ground.photo_rows import Row, photo_row, photo_table, place_of, plain, within
+from skygraft.ground.photo_rows import Row, believable, photo_row, photo_table, place_of, plain, within
 
 API_URL = "https://graph.mapillary.com"
 """Root of the interface: what stands in tables, wherever it is really asked."""
@@ -124,6 +124,6 @@ def picture(client: HttpClient, answer: Response) -> Response:
 def _moment(milliseconds: object) -> datetime | None:
     """A time of the interface, milliseconds since 1970 UTC."""
     try:
-        return datetime.fromtimestamp(int(str(milliseconds)) / 1000, UTC)
+        return believable(datetime.fromtimestamp(int(str(milliseconds)) / 1000, UTC))
     except (ValueError, OverflowError, OSError):
         return None

@@ -11,6 +11,7 @@ import gzip
 import logging
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -120,7 +121,7 @@ def _read(path: Path) -> DataFrame:
             frame = geopandas.read_parquet(path) if geographic else pandas.read_parquet(path)
         else:
             frame = geopandas.read_file(path)
-    except (OSError, ValueError, pa.ArrowInvalid, pyogrio.errors.DataSourceError) as error:
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowInvalid, pyogrio.errors.DataSourceError) as error:
         raise ConfigError(f"{path} cannot be read as a table ({error}): give CSV, Parquet, GeoPackage or what geopandas reads.") from error
     return frame
 
@@ -145,7 +146,7 @@ def _matched(own: OwnTable, frame: DataFrame) -> dict[str, str]:
             raise ConfigError(f"photos.{own.name}.columns.{ours}: {own.path} has no column {theirs!r}; {nearest(theirs, header)}")
         found[ours] = theirs
     matched = {ours: theirs for ours, theirs in found.items() if theirs is not None}
-    placed = hasattr(frame, "geometry") or {"lon", "lat"} <= matched.keys()
+    placed = _has_points(frame) or {"lon", "lat"} <= matched.keys()
     for needed, is_there in (
         ("id", "id" in matched),
         ("lon" if "lat" in matched else "lat", placed),
@@ -158,6 +159,11 @@ def _matched(own: OwnTable, frame: DataFrame) -> dict[str, str]:
                 f"photos.{own.name}.columns: '{needed}: its name'."
             )
     return matched
+
+
+def _has_points(frame: DataFrame) -> bool:
+    """Whether the table has shapes: a column of that name alone may hold text."""
+    return hasattr(getattr(frame, "geometry", None), "crs")
 
 
 def _places(own: OwnTable, frame: DataFrame, found: Mapping[str, str]) -> list[tuple[Any, Any]]:
@@ -184,7 +190,8 @@ def _address(own: OwnTable, row: Mapping[str, Any]) -> str | None:
                 "Take it out; such addresses expire besides."
             )
         return url
-    if name is None:
+    # No file system has a name with a zero byte.
+    if name is None or "\0" in name:
         return None
     path = inside(own.folder, name)
     if path is None:

@@ -19,6 +19,8 @@ from skygraft.core.schemas import PHOTOS
 from skygraft.ground.areas import Region
 
 UNKNOWN_YEAR = 0
+# Niepce's view from his window, and long after ourselves.
+_FIRST_YEAR, _LAST_YEAR = 1826, 2200
 _MARKUP = re.compile(r"<[^>]*>")
 _STAMP = re.compile(r"(\d{4})[-:](\d{2})[-:](\d{2})(?:[ T](\d{2}):(\d{2})(?::(\d{2}))?)?")
 _LOG = logging.getLogger(__name__)
@@ -79,13 +81,24 @@ def place_of(longitude: object, latitude: object) -> tuple[float, float] | None:
 
 
 def moment_of(text: object) -> datetime | None:
-    """The first date in a text, UTC, with its time where there is one; a time without a zone is taken as UTC, midnight for want of one."""
-    if text is None:
-        return None
-    with contextlib.suppress(ValueError):
-        moment = datetime.fromisoformat(str(text))
+    """The first date in a text, UTC, with its time where there is one; a time without a zone is taken as UTC, midnight for want of one.
+
+    None too where no photo can have been taken then (:func:`believable`).
+    """
+    return None if text is None else believable(_moment(str(text)))
+
+
+def believable(moment: datetime | None) -> datetime | None:
+    """``moment`` if photos can have been taken then: a clock that was never set, or a slip, gives years that no calendar goes around."""
+    return moment if moment is not None and _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
+
+
+def _moment(text: str) -> datetime | None:
+    # A zone may lead out of the calendar.
+    with contextlib.suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    found = _STAMP.search(str(text))
+    found = _STAMP.search(text)
     if found is None:
         return None
     numbers = [int(part or 0) for part in found.groups()]
