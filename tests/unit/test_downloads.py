@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -108,6 +109,25 @@ def test_a_server_that_gives_no_more_of_a_file_is_told(target: Path) -> None:
         with pytest.raises(TransientError, match="without the file's end"):
             download(server.url("/f"), target, client=client)
         assert not target.exists()
+
+
+def test_a_whole_file_is_not_lost_while_it_is_flushed(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To flush a large one takes minutes: who stops the program then has it all the same."""
+
+    def stopped(descriptor: int) -> None:
+        if os.fstat(descriptor).st_size == len(BODY):
+            raise KeyboardInterrupt
+        real(descriptor)
+
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", stopped)
+    with scripted_server({"/f": [ok(BODY)]}) as server, HttpClient(QUICK) as client:
+        with pytest.raises(KeyboardInterrupt):
+            download(server.url("/f"), target, client=client, check=RIGHT)
+        monkeypatch.undo()
+        download(server.url("/f"), target, client=client, check=RIGHT)
+        assert server.count() == 1
+    assert target.read_bytes() == BODY and names(target) == {target.name}
 
 
 def test_a_wrong_checksum_is_told_and_nothing_stays(target: Path) -> None:

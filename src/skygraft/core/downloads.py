@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from skygraft.core.errors import ConfigError, CorruptDataError, Reason, TransientError
-from skygraft.core.files import atomic_path, explained, lock, sha256_file, write_json
+from skygraft.core.files import atomic_path, explained, flush, lock, sha256_file, write_json
 from skygraft.core.http import HttpClient, Request
 from skygraft.core.http_errors import Problem, public_url
 from skygraft.core.http_wire import declared_length
@@ -152,9 +152,11 @@ class _Partial:
                 raise TransientError(f"{public_url(self._source)}: {what}; run the same command again.", Reason.TRUNCATED, what)
 
     def publish(self) -> None:
-        """Gives the whole file its name."""
-        with atomic_path(self._target) as temporary:
-            self.path.replace(temporary)
+        """Gives the whole file its name; it has its own until then, for to flush a large one takes long, and whatever stops that."""
+        with explained(self._target):
+            flush(self.path)
+            self.path.replace(self._target)
+            flush(self._target.parent)
         self._notes.unlink(missing_ok=True)
 
     def discard(self) -> None:
