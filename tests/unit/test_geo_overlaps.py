@@ -85,6 +85,18 @@ def test_a_shape_drawn_beyond_the_antimeridian_is_found_once() -> None:
         assert shared_ground(tile, Polygons(np.array([box]))).tiles.tolist() == [0]
 
 
+@pytest.mark.parametrize("lat", [-40.0, 50.0, 70.0])
+def test_the_edge_of_a_wide_shape_is_where_its_parallel_is(lat: float) -> None:
+    """A region of 30 degrees; a tile reaches two metres over the edge that lies towards the equator, another stays two metres away."""
+    region = shapely.box(-10.0, min(lat, lat + np.sign(lat) * 10), 20.0, max(lat, lat + np.sign(lat) * 10))
+    epsg = int(utm_epsg(9.0, lat))
+    x, y = (float(place) for place in to_utm(9.0, lat, epsg))
+    over, away = (y - np.sign(lat) * (500.0 - reach) for reach in (2.0, -2.0))
+    found = shared_ground(Squares(np.array([epsg] * 2), np.array([x, x]), np.array([over, away]), 1000.0), Polygons(np.array([region])))
+    assert found.tiles.tolist() == [0]
+    assert found.area_m2[0] == pytest.approx(2000.0, abs=1000.0)
+
+
 def test_nothing_shares_nothing() -> None:
     none = Squares(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), 1000.0)
     some = squares(np.array([9.0]), np.array([48.0]), 1000.0)

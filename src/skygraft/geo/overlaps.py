@@ -23,6 +23,8 @@ LEAST_M2 = 1.0
 _TURN = 360.0
 _PAD_DEGREES = 1e-3
 _POINTS_AN_EDGE = 64
+# Degrees: over so many, 5.5 km at most, a parallel bends by a third of a metre in UTM at most.
+_LONGEST_STEP = 0.05
 
 
 class Ground(Protocol):
@@ -92,7 +94,7 @@ class Polygons:
     def dense(self, rows: Ints) -> Shapes:
         """As :meth:`Ground.dense`."""
         shapes = self.shapes[rows]
-        steps = np.maximum(shapely.length(shapes) / (4 * _POINTS_AN_EDGE), 1e-9)
+        steps = np.clip(shapely.length(shapes) / (4 * _POINTS_AN_EDGE), 1e-9, _LONGEST_STEP)
         return np.asarray(shapely.segmentize(shapes, steps), dtype=np.object_)
 
 
