@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import socketserver
 import statistics
 import subprocess
@@ -63,6 +64,10 @@ class Handler(socketserver.BaseRequestHandler):
     folder: Path
     delay = 0.0
     asked: list[tuple[str, int, int]] = []  # noqa: RUF012 - one list for all connections
+
+    def setup(self) -> None:
+        # As every server of files does: or the end of an answer waits for the client's system to say that it has the start.
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def handle(self) -> None:
         files: dict[str, Any] = {}

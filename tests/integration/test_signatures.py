@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 from collections.abc import Iterator
 
 import planetary_computer
@@ -128,6 +129,14 @@ def test_ranges_at_and_beyond_the_end_and_servers_without_ranges(client: HttpCli
         with pytest.raises(TransientError, match="not the file") as caught:
             source(server.url("/z.tif"), OpenStorage(), client).read(5000, 10)
         assert caught.value.reason is Reason.SERVER_ERROR
+
+
+def test_a_file_that_comes_packed_and_longer_than_its_declared_length_is_whole(client: HttpClient) -> None:
+    body = bytes(range(256)) * 4000
+    packed = ok(gzip.compress(body), ranges=False, headers={"Content-Encoding": "gzip"})
+    with scripted_server({"/x.tif": [packed]}) as server:
+        one = source(server.url("/x.tif"), OpenStorage(), client)
+        assert one.read(0, len(body)) == body and one.read(900_000, 7) == body[900_000:900_007]
 
 
 def test_patience_passes_values_and_errors_on_and_ends() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from skygraft.core.errors import PermanentItemError, Reason
 from skygraft.imagery.blocks import decode
-from skygraft.imagery.cogs import Cog, Span, Window, read_windows, spans
+from skygraft.imagery.cogs import Cog, Window, read_windows, spans
 from skygraft.imagery.sources import FileSource
 from skygraft.imagery.tiff import read_layout
 
@@ -111,10 +111,9 @@ class CountedCog(Cog):
         super().__init__(source, pool)
         self.unpacked: list[int] = []
 
-    def fetch(self, span: Span) -> dict[int, np.ndarray]:
-        blocks = super().fetch(span)
-        self.unpacked += blocks
-        return blocks
+    def unpack(self, block: int, data: memoryview, cuts: Sequence[tuple[Window, np.ndarray]]) -> None:
+        super().unpack(block, data, cuts)
+        self.unpacked.append(block)
 
 
 def ranges_by_gdal(path: Path, windows: list[Window], side: int) -> tuple[set[tuple[int, int]], list[tuple[int, int]]]:
@@ -172,9 +171,54 @@ def test_a_block_that_unpacks_to_more_than_its_pixels_is_cut_and_one_that_is_sai
     path = tmp_path / "x.tif"
     array = write(path, "uint8", (64, 64), driver="GTiff", tiled=True, blockxsize=64, blockysize=64, compress="DEFLATE")
     layout = read_layout(FileSource(path).read)
-    assert np.array_equal(decode(zlib.compress(array.tobytes() + bytes(50 << 20)), layout, 0), array)
+    assert np.array_equal(decode(zlib.compress(array.tobytes() + bytes(50 << 20)), layout, 0, range(64)), array)
     with pytest.raises(PermanentItemError, match="are the most"):
-        decode(zlib.compress(b""), dataclasses.replace(layout, block_width=1 << 20, block_height=1 << 20), 0)
+        decode(zlib.compress(b""), dataclasses.replace(layout, block_width=1 << 20, block_height=1 << 20), 0, range(1))
+
+
+@pytest.mark.parametrize("case", ["cog-deflate", "cog-uncompressed", "cog-lzw", "big-endian"])
+def test_some_rows_of_a_block_are_those_of_the_whole_block(case: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    array = write(path, **CASES[case])
+    layout, data = read_layout(FileSource(path).read), path.read_bytes()
+    first, rows, columns = int(layout.offsets[0]), *layout.block_shape(0)
+    block = data[first : first + int(layout.counts[0])]
+    for some in (range(rows), range(1), range(rows - 1, rows), range(17, 40)):
+        assert np.array_equal(decode(block, layout, 0, some), array[some.start : some.stop, :columns])
+
+
+def test_a_wrong_checksum_is_seen_where_the_last_row_is_wanted_and_a_cut_block_wherever_it_matters(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    array = write(path, "uint8", (64, 64), driver="GTiff", tiled=True, blockxsize=64, blockysize=64, compress="DEFLATE")
+    layout, whole = read_layout(FileSource(path).read), zlib.compress(array.tobytes())
+    wrong = whole[:-4] + bytes(4)
+    with pytest.raises(PermanentItemError, match="cannot be unpacked"):
+        decode(wrong, layout, 0, range(63, 64))
+    assert np.array_equal(decode(wrong, layout, 0, range(8)), array[:8])
+    half = whole[: len(whole) // 2]
+    with pytest.raises(PermanentItemError, match="bytes up to row 60"):
+        decode(half, layout, 0, range(50, 60))
+    assert np.array_equal(decode(half, layout, 0, range(8)), array[:8])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_windows_of_any_files_in_any_order_equal_the_pixels(seed: int, tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    rng = np.random.default_rng(seed)
+    arrays = {"a": write(tmp_path / "a", **CASES["sparse"]), "b": write(tmp_path / "b", "uint8", **CASES["strips"])}
+    cogs = {name: CountedCog(FileSource(tmp_path / name), pool) for name in arrays}
+    cuts = []
+    for _ in range(60):
+        height, width = (int(side) for side in rng.integers(1, 300, 2))
+        cuts.append(
+            (str(rng.choice(["a", "b"])), Window(int(rng.integers(0, 701 - height)), int(rng.integers(0, 531 - width)), height, width))
+        )
+    groups = [cuts[first : first + 3] for first in range(0, 60, 3)] + [cuts[:2], []]
+    read = read_windows([[(cogs[name], window) for name, window in group] for group in groups], pool)
+    for group, pixels in zip(groups, read, strict=True):
+        for (name, window), one in zip(group, pixels, strict=True):
+            expected = arrays[name][window.row : window.row + window.height, window.column : window.column + window.width]
+            assert one.dtype == expected.dtype and np.array_equal(one, expected)
+    assert all(len(cog.unpacked) == len(set(cog.unpacked)) for cog in cogs.values())
 
 
 def test_spans_join_near_blocks_hold_each_once_and_stay_small(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import cast
 
@@ -21,42 +22,51 @@ _MOST_BYTES = 256 << 20
 _UNPACKING_ERROR = cast(type[Exception], igzip_lib.IsalError)
 
 
-def decode(data: bytes | memoryview, layout: Layout, block: int) -> NDArray[np.generic]:
-    """The samples of one block.
+def decode(data: bytes | memoryview, layout: Layout, block: int, rows: range) -> NDArray[np.generic]:
+    """The samples of some rows of one block.
 
-    Deflate with or without horizontal differences, which Sentinel-2 comes in, is unpacked here; GDAL unpacks whatever else there is.
+    Deflate with or without horizontal differences, which Sentinel-2 comes in, is unpacked here, and no further than to the last of the
+    rows: of blocks that one window lies on, that is two thirds. GDAL unpacks whatever else there is.
 
     Args:
         data: The block's bytes.
         layout: The file's layout.
         block: The block's number.
+        rows: Of the block, as they follow each other.
 
     Returns:
-        Rows and columns of the block, and samples where a pixel has several, in this machine's byte order.
+        Rows and columns, and samples where a pixel has several, in this machine's byte order.
 
     Raises:
-        PermanentItemError: The bytes cannot be unpacked.
+        PermanentItemError: The bytes cannot be unpacked, or the block's last row is among the rows and its checksum is wrong.
     """
     shape = layout.block_shape(block)
     if layout.compression not in (_NONE, _DEFLATE, _OLD_DEFLATE) or layout.predictor not in (_NO_PREDICTOR, _HORIZONTAL):
-        return _by_gdal(data, layout, shape)
-    length = shape[0] * shape[1] * layout.samples * layout.dtype.itemsize
-    if length > _MOST_BYTES:
-        raise corrupt(f"block {block} would have {length} bytes; {_MOST_BYTES} are the most")
+        return _by_gdal(data, layout, shape)[rows.start : rows.stop]
+    row = math.prod(shape[1:]) * layout.dtype.itemsize
+    if shape[0] * row > _MOST_BYTES:
+        raise corrupt(f"block {block} would have {shape[0] * row} bytes; {_MOST_BYTES} are the most")
+    length = rows.stop * row
     if layout.compression != _NONE:
-        try:
-            # One byte more, so that the checksum behind the last one is looked at; no more, whatever a hostile block unpacks to.
-            data = isal_zlib.decompressobj().decompress(data, length + 1)
-        except _UNPACKING_ERROR as error:
-            raise corrupt(f"block {block} cannot be unpacked ({error})") from error
+        # One byte more than the block has, so that the checksum behind the last one is looked at.
+        data = _inflated(data, length + (rows.stop == shape[0]), block)
     if len(data) < length:
-        raise corrupt(f"block {block} holds {len(data)} bytes; {length} are expected")
-    samples = np.frombuffer(data[:length], layout.dtype).reshape(shape)
+        raise corrupt(f"block {block} holds {len(data)} bytes up to row {rows.stop}; {length} are expected")
+    samples = np.frombuffer(data, layout.dtype, len(rows) * row // layout.dtype.itemsize, rows.start * row).reshape(len(rows), *shape[1:])
     native = samples.astype(layout.dtype.newbyteorder("="), copy=False)
     if layout.predictor == _HORIZONTAL:
-        whole = native.view(f"u{layout.dtype.itemsize}").reshape(shape[0], -1)
-        return undo_differences(whole, layout.samples).view(native.dtype).reshape(shape)
+        whole = native.view(f"u{layout.dtype.itemsize}").reshape(len(rows), -1)
+        return undo_differences(whole, layout.samples).view(native.dtype).reshape(native.shape)
     return native
+
+
+def _inflated(data: bytes | memoryview, most: int, block: int) -> bytes:
+    """The first bytes of what a block unpacks to, whatever a hostile one would go on to."""
+    try:
+        unpacked: bytes = isal_zlib.decompressobj().decompress(data, most)
+    except _UNPACKING_ERROR as error:
+        raise corrupt(f"block {block} cannot be unpacked ({error})") from error
+    return unpacked
 
 
 def undo_differences(stored: NDArray[np.unsignedinteger], samples: int) -> NDArray[np.unsignedinteger]:

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skygraft.imagery.blocks import decode
 from skygraft.imagery.sources import Source
 from skygraft.imagery.tiff import Layout, corrupt
-from skygraft.imagery.windows import Blocks, Span, Window, read_together, read_windows, spans
+from skygraft.imagery.windows import Pixels, Span, Window, read_together, read_windows, spans
 
 _WINDOW_BYTES = 256 << 20
 
@@ -24,7 +23,7 @@ class Cog:
 
     Args:
         source: Its bytes.
-        pool: Runs requests and unpacking.
+        pool: Runs requests.
     """
 
     def __init__(self, source: Source, pool: Executor) -> None:
@@ -42,7 +41,7 @@ class Cog:
             self._layout = self._source.layout()
         return self._layout
 
-    def read(self, windows: Sequence[Window]) -> list[NDArray[np.generic]]:
+    def read(self, windows: Sequence[Window]) -> list[Pixels]:
         """The pixels of several windows; as :func:`skygraft.imagery.windows.read_together` for this file alone."""
         return read_together([(self, windows)], self._pool)[0]
 
@@ -66,33 +65,48 @@ class Cog:
         columns = range(window.column // layout.block_width, (right - 1) // layout.block_width + 1)
         return [row * layout.blocks_across + column for row in rows for column in columns]
 
-    def fetch(self, span: Span) -> Blocks:
-        """Asks for a run of blocks and unpacks them.
+    def blank(self, window: Window) -> Pixels:
+        """The pixels of a window as they are where there is no block: 0."""
+        return np.zeros(self.layout.shape_of(window.height, window.width), self.layout.dtype.newbyteorder("="))
+
+    def fetch(self, span: Span) -> memoryview:
+        """Asks for a run of blocks.
 
         Raises:
-            ItemError: The request failed or a block is broken.
+            ItemError: The request failed, or the file ends inside the run.
         """
         data = memoryview(self._source.read(span.first, span.length))
         if len(data) < span.length:
             raise corrupt(f"it ends at byte {span.first + len(data)}, inside its blocks")
-        return {
-            block: decode(data[first - span.first : first - span.first + length], self.layout, block)
-            for block, first, length in span.blocks
-        }
+        return data
 
-    def cut(self, window: Window, blocks: Blocks) -> NDArray[np.generic]:
-        """The pixels of a window out of the blocks that it lies on; 0 where there is no block."""
+    def unpack(self, block: int, data: memoryview, cuts: Sequence[tuple[Window, Pixels]]) -> None:
+        """Unpacks a block and puts its pixels into the windows that lie on it.
+
+        Args:
+            block: Its number.
+            data: Its bytes.
+            cuts: The windows, and their pixels.
+
+        Raises:
+            PermanentItemError: The block is broken.
+        """
         layout = self.layout
-        pixels = np.zeros(layout.shape_of(window.height, window.width), layout.dtype.newbyteorder("="))
-        for block, data in blocks.items():
-            row, column = divmod(block, layout.blocks_across)
-            top, left = row * layout.block_height, column * layout.block_width
-            first_row, last_row = max(window.row, top), min(window.row + window.height, top + data.shape[0])
-            first_column, last_column = max(window.column, left), min(window.column + window.width, left + data.shape[1])
-            pixels[first_row - window.row : last_row - window.row, first_column - window.column : last_column - window.column] = data[
-                first_row - top : last_row - top, first_column - left : last_column - left
-            ]
-        return pixels
+        row, column = divmod(block, layout.blocks_across)
+        top, left = row * layout.block_height, column * layout.block_width
+        height, width = layout.block_shape(block)[:2]
+        rows = [_common(window.row, window.height, top, height) for window, _ in cuts]
+        first = min(start for start, _ in rows)
+        samples = decode(data, layout, block, range(first - top, max(end for _, end in rows) - top))
+        for (window, pixels), (start, end) in zip(cuts, rows, strict=True):
+            west, east = _common(window.column, window.width, left, width)
+            part = samples[start - first : end - first, west - left : east - left]
+            pixels[start - window.row : end - window.row, west - window.column : east - window.column] = part
+
+
+def _common(one: int, length: int, other: int, other_length: int) -> tuple[int, int]:
+    """Where two runs of rows or columns overlap: the first of them, and the first behind them."""
+    return max(one, other), min(one + length, other + other_length)
 
 
 def open_together(cogs: Iterable[Cog], pool: Executor) -> None:

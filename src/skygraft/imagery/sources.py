@@ -9,13 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+
 from skygraft.core.errors import PermanentItemError, Reason, TransientError
-from skygraft.core.http import HttpClient, Request, Response
+from skygraft.core.http import HttpClient, Request
 from skygraft.core.http_errors import public_url
 from skygraft.imagery.headers import Header, Headers
 from skygraft.imagery.planetary import Signer
@@ -29,11 +33,38 @@ _LOG = logging.getLogger(__name__)
 class Source(Protocol):
     """The bytes of one file."""
 
-    def read(self, first: int, length: int) -> bytes:
+    def read(self, first: int, length: int) -> bytes | memoryview:
         """Bytes from ``first`` on; fewer only where the file ends."""
 
     def layout(self) -> Layout:
         """Where its blocks lie."""
+
+
+class _Body:
+    """A sink that lays a range down where it stays: it is long, and to join its chunks would take its memory twice."""
+
+    def __init__(self) -> None:
+        self._bytes: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._have = self.status = 0
+        self.headers: Mapping[str, str] = {}
+
+    def begin(self, status: int, headers: Mapping[str, str], measured: bool) -> None:
+        # The client takes no answer that declares more than it may have.
+        declared = headers.get("Content-Length", "")
+        self._bytes = np.empty(int(declared) if declared.isdecimal() else 0, np.uint8)
+        self.status, self.headers, self._have = status, headers, 0
+
+    def write(self, chunk: bytes) -> None:
+        end = self._have + len(chunk)
+        if end > len(self._bytes):
+            self._bytes = np.concatenate((self._bytes[: self._have], np.empty(end, np.uint8)))
+        self._bytes[self._have : end] = np.frombuffer(chunk, np.uint8)
+        self._have = end
+
+    @property
+    def content(self) -> memoryview:
+        """What has come."""
+        return self._bytes[: self._have].data
 
 
 class HttpSource:
@@ -69,7 +100,7 @@ class HttpSource:
         parts: dict[tuple[int, int], bytes] = {}
 
         def read(first: int, length: int) -> bytes:
-            parts[first, length] = data = self.read(first, length)
+            parts[first, length] = data = bytes(self.read(first, length))
             return data
 
         layout = read_layout(read)
@@ -77,7 +108,7 @@ class HttpSource:
             self._headers.keep(self.href, Header(self._size, parts))
         return layout
 
-    def read(self, first: int, length: int) -> bytes:
+    def read(self, first: int, length: int) -> bytes | memoryview:
         """Asks for a range of bytes; a refused signature is renewed once.
 
         Raises:
@@ -102,10 +133,11 @@ class HttpSource:
                 "storage refuses a fresh signature",
             ) from error
 
-    def _get(self, url: str, first: int, length: int) -> bytes:
+    def _get(self, url: str, first: int, length: int) -> bytes | memoryview:
         asked = Request(url, key=f"{self.href}:{first}", headers={"Range": f"bytes={first}-{first + length - 1}"})
+        answer = _Body()
         try:
-            answer = self._client.get(asked)
+            self._client.transfer(lambda: asked, answer)
         except PermanentItemError as error:
             if "HTTP 416" in error.detail:
                 return b""
@@ -122,7 +154,7 @@ class HttpSource:
             raise TransientError(f"{public_url(self.href)}: {what}; run skygraft retry-failed.", Reason.SERVER_ERROR, what)
         return answer.content[first : first + length]
 
-    def _check_size(self, answer: Response) -> None:
+    def _check_size(self, answer: _Body) -> None:
         """Notices that the file is not the one whose header is known: its blocks lie elsewhere by now."""
         told = _RANGE.fullmatch(answer.headers.get("Content-Range", "")) if answer.status == _PARTIAL else None
         size = len(answer.content) if answer.status != _PARTIAL else None if told is None or told[2] == "*" else int(told[2])

@@ -1,16 +1,20 @@
 """Many windows of several files: every block is asked for once and unpacked once, neighbours in one request, requests ahead of their use.
 
 All windows are looked at before the first request. Blocks that lie near each other in their file come in one range, whichever windows they
-are for, and are dropped when the last window that needs them has been cut; so windows in the order of the files' rows need little memory.
+are for. As soon as a block is unpacked its pixels are put into all windows that lie on it, and it is dropped; so windows in the order of
+the files' rows need little memory. Blocks are unpacked by as many threads as there are cores, which take the same memory for one block
+after the other: fresh memory, which the system blanks page by page, would cost half as much as the unpacking.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +25,7 @@ from skygraft.imagery.tiff import Layout
 _GAP_BYTES = 256 << 10
 _RANGE_BYTES = 8 << 20
 _AHEAD_BYTES = 64 << 20
-Blocks = dict[int, NDArray[np.generic]]
+Pixels = NDArray[np.generic]
 
 
 @dataclass(frozen=True)
@@ -64,22 +68,25 @@ class BlockFile(Protocol):
     def blocks_under(self, window: Window) -> list[int]:
         """The blocks that a window lies on."""
 
-    def fetch(self, span: Span) -> Blocks:
-        """Asks for a run of blocks and unpacks them."""
+    def blank(self, window: Window) -> Pixels:
+        """The pixels of a window before any block has been put into it."""
 
-    def cut(self, window: Window, blocks: Blocks) -> NDArray[np.generic]:
-        """The pixels of a window out of the blocks that it lies on."""
+    def fetch(self, span: Span) -> memoryview:
+        """Asks for a run of blocks."""
+
+    def unpack(self, block: int, data: memoryview, cuts: Sequence[tuple[Window, Pixels]]) -> None:
+        """Unpacks a block and puts its pixels into the windows that lie on it."""
 
 
 Cut = tuple[BlockFile, Window]
 
 
-def read_windows(groups: Sequence[Sequence[Cut]], pool: Executor) -> Iterator[list[NDArray[np.generic]]]:
+def read_windows(groups: Sequence[Sequence[Cut]], pool: Executor) -> Iterator[list[Pixels]]:
     """Reads groups of windows, such as one window of each band of a scene.
 
     Args:
         groups: Windows that are wanted together, with their files; neighbours in the files should follow each other.
-        pool: Runs requests and unpacking.
+        pool: Runs requests.
 
     Returns:
         For each group, in order, the pixels of its windows: rows and columns, and samples where a pixel has several.
@@ -91,7 +98,7 @@ def read_windows(groups: Sequence[Sequence[Cut]], pool: Executor) -> Iterator[li
     return _Stream(groups, pool).run()
 
 
-def read_together(reads: Sequence[tuple[BlockFile, Sequence[Window]]], pool: Executor) -> list[list[NDArray[np.generic]]]:
+def read_together(reads: Sequence[tuple[BlockFile, Sequence[Window]]], pool: Executor) -> list[list[Pixels]]:
     """All windows of several files at once; for each file the pixels of each of its windows, as :func:`read_windows` gives them."""
     pixels = read_windows([[(cog, window)] for cog, windows in reads for window in windows], pool)
     return [[next(pixels)[0] for _ in windows] for _, windows in reads]
@@ -99,7 +106,7 @@ def read_together(reads: Sequence[tuple[BlockFile, Sequence[Window]]], pool: Exe
 
 def spans(layout: Layout, blocks: Iterable[int]) -> Iterator[Span]:
     """The requests that bring some blocks: near neighbours come together, what lies between them is thrown away."""
-    # Blocks of one colour take next to no bytes of a file, and as much memory as any.
+    # Blocks of one colour take next to no bytes of a file, and as much memory as any in the windows that lie on them.
     most = max(1, _AHEAD_BYTES // (math.prod(layout.block_shape(0)) * layout.dtype.itemsize))
     run: list[tuple[int, int, int]] = []
     for first, block in sorted((int(layout.offsets[block]), block) for block in blocks):
@@ -118,72 +125,107 @@ def _span(run: list[tuple[int, int, int]]) -> Span:
     return Span(run[0][1], max(first + length for _, first, length in run) - run[0][1], tuple(run))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
+class _Group:
+    """Windows that are wanted together: which, the requests that they wait for, and their pixels since the first of these is under way."""
+
+    number: int
+    cuts: Sequence[Cut]
+    jobs: dict[_Job, None] = field(default_factory=dict)
+    pixels: list[Pixels] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the pixels that are held."""
+        return sum(pixels.nbytes for pixels in self.pixels)
+
+
+@dataclass(eq=False)
 class _Job:
-    """One request: whose, for what, the first group that waits for it, and how many bytes its blocks have when unpacked."""
+    """One request: whose, for what, the first group that waits for it, the windows on each block, and what is left to do."""
 
     cog: BlockFile
     span: Span
     due: int
-    size: int
+    uses: dict[int, list[tuple[_Group, int]]]
+    asked: Future[list[Future[None]]] | None = None
+
+    def run(self, cuts: dict[int, list[tuple[Window, Pixels]]]) -> list[Future[None]]:
+        """Asks for the blocks, and has others unpack them."""
+        data = self.cog.fetch(self.span)
+        return [
+            _unpackers().submit(self.cog.unpack, block, data[first - self.span.first :][:length], cuts[block])
+            for block, first, length in self.span.blocks
+        ]
 
 
 class _Stream:
-    """The state of a reading: what was asked for, what is at hand, and how often each block will still be used."""
+    """The state of a reading: what was asked for, and how many bytes that takes."""
 
     def __init__(self, groups: Sequence[Sequence[Cut]], pool: Executor) -> None:
-        self._groups, self._pool = groups, pool
-        self._needed = [[cog.blocks_under(window) for cog, window in group] for group in groups]
-        self._uses: defaultdict[BlockFile, Counter[int]] = defaultdict(Counter)
-        due: defaultdict[BlockFile, dict[int, int]] = defaultdict(dict)
-        for number, (group, needed) in enumerate(zip(groups, self._needed, strict=True)):
-            for (cog, _), blocks in zip(group, needed, strict=True):
-                self._uses[cog].update(blocks)
-                for block in blocks:
-                    due[cog].setdefault(block, number)
-        self._jobs = sorted((job for cog, blocks in due.items() for job in _jobs(cog, blocks)), key=lambda job: job.due)
-        self._job_of = {(job.cog, block): number for number, job in enumerate(self._jobs) for block, _, _ in job.span.blocks}
-        self._waiting: dict[int, Future[Blocks]] = {}
-        self._asked = self._ahead = 0
-        self._at_hand: defaultdict[BlockFile, Blocks] = defaultdict(dict)
+        self._groups, self._pool = [_Group(number, cuts) for number, cuts in enumerate(groups)], pool
+        uses: defaultdict[BlockFile, defaultdict[int, list[tuple[_Group, int]]]] = defaultdict(lambda: defaultdict(list))
+        for group in self._groups:
+            for place, (cog, window) in enumerate(group.cuts):
+                for block in cog.blocks_under(window):
+                    uses[cog][block].append((group, place))
+        self._jobs = sorted((job for cog in uses for job in _jobs(cog, uses[cog])), key=lambda job: job.due)
+        for job in self._jobs:
+            for group in (group for used in job.uses.values() for group, _ in used):
+                group.jobs[job] = None
+        self._next = self._held = 0
 
-    def run(self) -> Iterator[list[NDArray[np.generic]]]:
-        """Cuts the windows of one group after the other."""
+    def run(self) -> Iterator[list[Pixels]]:
+        """Gives the windows of one group after the other."""
         try:
-            for group, needed in zip(self._groups, self._needed, strict=True):
-                yield [self._cut(cog, window, blocks) for (cog, window), blocks in zip(group, needed, strict=True)]
+            for group in self._groups:
+                for job in group.jobs:
+                    self._bring(job)
+                self._begin(group)
+                self._held -= group.size
+                pixels, group.pixels = group.pixels, []
+                yield pixels
         finally:
-            for future in self._waiting.values():
-                future.cancel()
+            for job in self._jobs[: self._next]:
+                if job.asked is not None:
+                    job.asked.cancel()
 
-    def _cut(self, cog: BlockFile, window: Window, blocks: Sequence[int]) -> NDArray[np.generic]:
-        at_hand, uses = self._at_hand[cog], self._uses[cog]
-        for block in blocks:
-            if block not in at_hand and (cog, block) in self._job_of:
-                self._bring(self._job_of[cog, block])
-        pixels = cog.cut(window, {block: at_hand[block] for block in blocks if block in at_hand})
-        for block in blocks:
-            uses[block] -= 1
-            if not uses[block]:
-                at_hand.pop(block, None)
-        return pixels
+    def _bring(self, job: _Job) -> None:
+        """Waits until a request's blocks are in their windows, with others under way behind it."""
+        while self._next < len(self._jobs) and (self._held < _AHEAD_BYTES or self._jobs[self._next].due <= job.due):
+            self._ask(self._jobs[self._next])
+            self._next += 1
+        if job.asked is not None:
+            for block in job.asked.result():
+                block.result()
+            job.asked = None
+            self._held -= job.span.length
 
-    def _bring(self, number: int) -> None:
-        """Waits for a request's blocks, with others under way behind it."""
-        while self._asked < len(self._jobs) and (self._asked <= number or self._ahead < _AHEAD_BYTES):
-            job = self._jobs[self._asked]
-            self._waiting[self._asked] = self._pool.submit(job.cog.fetch, job.span)
-            self._ahead += job.size
-            self._asked += 1
-        job = self._jobs[number]
-        self._at_hand[job.cog] |= self._waiting.pop(number).result()
-        self._ahead -= job.size
+    def _ask(self, job: _Job) -> None:
+        cuts: dict[int, list[tuple[Window, Pixels]]] = {}
+        for block, used in job.uses.items():
+            for group, _ in used:
+                self._begin(group)
+            cuts[block] = [(group.cuts[place][1], group.pixels[place]) for group, place in used]
+        job.uses = {}
+        job.asked = self._pool.submit(job.run, cuts)
+        self._held += job.span.length
+
+    def _begin(self, group: _Group) -> None:
+        if not group.pixels:
+            group.pixels = [cog.blank(window) for cog, window in group.cuts]
+            self._held += group.size
 
 
-def _jobs(cog: BlockFile, due: dict[int, int]) -> Iterator[_Job]:
+def _jobs(cog: BlockFile, uses: dict[int, list[tuple[_Group, int]]]) -> Iterator[_Job]:
     """The requests of one file; a block without bytes needs none."""
     layout = cog.layout
-    for span in spans(layout, (block for block in due if layout.counts[block])):
-        blocks = [block for block, _, _ in span.blocks]
-        size = sum(int(np.prod(layout.block_shape(block))) for block in blocks) * layout.dtype.itemsize
-        yield _Job(cog, span, min(due[block] for block in blocks), size)
+    for span in spans(layout, (block for block in uses if layout.counts[block])):
+        used = {block: uses[block] for block, _, _ in span.blocks}
+        yield _Job(cog, span, min(groups[0][0].number for groups in used.values()), used)
+
+
+@cache
+def _unpackers() -> Executor:
+    """Threads that unpack, for all readings: as many as there are cores."""
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), "unpack")
