@@ -16,6 +16,7 @@ from PIL import Image
 from skygraft.core.errors import CorruptDataError
 from skygraft.core.schemas import PHOTO_SHARD, TILE_SHARD
 from skygraft.core.tables import write_table
+from skygraft.ground.images import inspect
 from skygraft.report.examples import Example, photo_picture, spread, tile_picture
 from skygraft.report.figures import curves_figure, density_figure, histogram_figure, kshot_figure, map_figure
 from skygraft.report.history import curves, read_history
@@ -99,7 +100,9 @@ def _page(evil: str) -> Page:
     scores = ScoreSection(table, kshot_figure(table), (), tuple(confusions(_cells(f"sat{evil}", 20, "none", [[3, 1], [0, 4]]), "embedded")))
     tile = tile_picture(_tile())
     assert tile is not None
-    example = Example(tile, (photo_picture(_picture(200), f"lucas:{evil}", "N"),), f"place {evil}")
+    photo = photo_picture(_picture(200), f"lucas:{evil}", "N")
+    assert photo is not None
+    example = Example(tile, (photo,), f"place {evil}")
     history = {name: np.array([1.0, 2.0]) for name in ("epoch", "train_loss", "val_loss", "learning_rate", "temperature")}
     places = np.linspace(10, 11, 50)
     sides = ((f"left out {evil}", (JudgedPhoto(tile.uri, evil, 0.499, evil), JudgedPhoto(tile.uri, "b", 0.3, ""))), ("kept", ()))
@@ -217,6 +220,16 @@ def test_a_tile_is_shown_in_true_colours() -> None:
     # B04, B03, B02 hold 900, 600 and 300 of 3000.
     assert np.abs(_decoded(picture.uri)[100, 100].astype(int) - [76, 51, 25]).max() <= 6
     assert tile_picture(_tile(bands=("B08", "B11"))) is None
+
+
+def test_a_photo_of_broken_pixels_has_no_thumbnail() -> None:
+    good = _picture(90)
+    # The first table of codes: its markers lead on, its pixels are lost.
+    start = good.index(b"\xff\xc4") + 5
+    broken = good[:start] + b"\xff" * 16 + good[start + 16 :]
+    assert inspect(broken, decode=False).format == "JPEG"
+    assert photo_picture(broken, "flickr:1", None) is None
+    assert photo_picture(good, "flickr:1", None) is not None
 
 
 def test_kinds_of_land_take_turns() -> None:

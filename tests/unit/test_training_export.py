@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -23,10 +24,13 @@ from skygraft.config.world import World
 from skygraft.core.errors import ConfigError, SkygraftError
 from skygraft.core.files import sha256_file
 from skygraft.core.folders import atomic_folder
+from skygraft.core.schemas import PHOTOS
+from skygraft.core.tables import read_table, write_table
 from skygraft.encoders.clip import load_folder
 from skygraft.encoders.library import open_clip
 from skygraft.encoders.satellite import satellite_clip
 from skygraft.stages import train
+from skygraft.stages.layout import Layout
 
 PICTURE = Image.fromarray(np.random.default_rng(5).integers(0, 255, (32, 32, 3), dtype=np.uint8))
 FOLDER = Path("runs/test/run/model")
@@ -80,6 +84,18 @@ def test_the_facts_and_the_card_tell_what_was_done(project: Config) -> None:
     ):
         assert part in readme
     assert str(Path.cwd()) not in readme + json.dumps(card)
+
+
+def test_the_notice_names_known_years_of_the_photos_that_taught(project: Config) -> None:
+    path = Layout(project).photos("lucas")
+    rows = read_table(PHOTOS, path).to_pylist()
+    for row in rows:
+        # Every fourth tile is for validation; 0 is written where nobody knows.
+        row["year"] = {0: 0, 3: 2009}.get(int(row["location_id"].partition(":")[2]) % 4, 2018)
+    write_table(PHOTOS, pa.Table.from_pylist(rows, schema=PHOTOS.schema()), path)
+    train.run(project, run="run")
+    assert skygraft.load(FOLDER).card["years"] == [2018]
+    assert "Copernicus Sentinel data 2018;" in (FOLDER / "README.md").read_text()
 
 
 def test_the_curves_and_nothing_left_behind(project: Config) -> None:

@@ -11,6 +11,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageOps
 
+from skygraft.core.errors import PermanentItemError
+from skygraft.encoders.decode import decode
+
 _TILE_SIDE: Final = 200
 _PHOTO_SIDE: Final = 150
 _STRETCH: Final = 3000.0
@@ -62,11 +65,12 @@ def tile_picture(row: Mapping[str, object]) -> Picture | None:
     return Picture(jpeg_uri(image), f"satellite tile {row['tile_id']}", str(row["tile_id"]))
 
 
-def photo_picture(data: bytes, photo_id: str, direction: str | None) -> Picture:
-    """A photo's thumbnail."""
-    with Image.open(io.BytesIO(data)) as image:
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-        small = ImageOps.fit(upright, (_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
+def photo_picture(data: bytes, photo_id: str, direction: str | None) -> Picture | None:
+    """A photo's thumbnail; None where its pixels are broken, which a source that does not decode its photos lets through."""
+    try:
+        small = ImageOps.fit(decode(data), (_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
+    except PermanentItemError:
+        return None
     towards = {"N": "north", "E": "east", "S": "south", "W": "west", "P": "the point"}.get(direction or "", "no known direction")
     return Picture(jpeg_uri(small), f"ground photo {photo_id}, looking to {towards}", direction or "photo")
 

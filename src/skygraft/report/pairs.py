@@ -122,10 +122,11 @@ def _example(
     for photo in ordered:
         row = rows.get(str(photo["photo_id"]))
         if row is not None and row["status"] == Reason.OK and isinstance(row["image"], bytes) and len(shown) < _PHOTOS:
-            seen.append(photo)
-            shown.append(
-                photo_picture(row["image"], str(photo["photo_id"]), None if photo["direction"] is None else str(photo["direction"]))
-            )
+            direction = None if photo["direction"] is None else str(photo["direction"])
+            small = photo_picture(row["image"], str(photo["photo_id"]), direction)
+            if small is not None:
+                seen.append(photo)
+                shown.append(small)
     first = photos[0]
     taken = first["captured_at"]
     day = taken.date().isoformat() if hasattr(taken, "date") else str(first["year"])

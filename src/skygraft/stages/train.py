@@ -26,6 +26,7 @@ from skygraft.encoders.clip import FrozenClip
 from skygraft.encoders.photo_vectors import PhotoVectors
 from skygraft.encoders.satellite import satellite_clip
 from skygraft.ground import attribution
+from skygraft.ground.photo_rows import UNKNOWN_YEAR
 from skygraft.stages import identities
 from skygraft.stages.embed_photos import load_encoder
 from skygraft.stages.layout import Layout
@@ -157,7 +158,7 @@ def _provenance(
         stretch=(section.stretch.low, section.stretch.high),
         pooling=section.pooling,
         photos=plan.photos,
-        years=tuple(sorted(set(photos.column("year").to_pylist()))),
+        years=tuple(sorted(set(taught.column("year").to_pylist()) - {UNKNOWN_YEAR})),
         attributions=tuple(asdict(share) for share in shares),
         notices=attribution.notices(share.source for share in shares),
         seed=config.seed,

@@ -44,7 +44,7 @@ class Provenance:
         stretch: Reflectance x 10000 that becomes 0 and 255.
         pooling: How the photos of a place became one target.
         photos: Sources of the photos.
-        years: Of the photos, and so of the imagery.
+        years: Of the photos that taught it, as far as known, and so of the imagery.
         attributions: Of the photos that taught it, by source and licence: how many, and by whom.
         notices: What the terms of the photos' sources ask to be said.
         seed: Where all chance came from.
