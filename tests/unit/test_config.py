@@ -202,6 +202,13 @@ def test_a_missing_file_a_broken_one_and_one_that_holds_no_mapping(tmp_path: Pat
             load_file(tmp_path / "list.yaml")
 
 
+@pytest.mark.parametrize("day", ["2018-06-31", "2020-13-01", "2018-07-05 25:00:00"])
+def test_a_day_that_is_in_no_calendar_is_refused_with_a_word(day: str, tmp_path: Path) -> None:
+    (tmp_path / "day.yaml").write_text(f"name: x\nphotos:\n  flickr: {{source: flickr, taken_to: {day}}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"day\.yaml holds a value that is none .*: look for a day"):
+        load_file(tmp_path / "day.yaml")
+
+
 def test_a_key_that_stands_twice_is_refused_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "twice.yaml").write_text("name: x\nphotos:\n  lucas: {}\nphotos:\n  more: {}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"(?s)'photos' stands twice.*line 4"):

@@ -79,6 +79,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"There is no configuration {path}: name one with --configfile, or run in the project's folder.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        # YAML makes days and numbers of what looks like them: 2018-06-31 is none.
+        raise ConfigError(f"{path} holds a value that is none ({error}): look for a day that is not in the calendar.") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no mapping of keys: see config.yaml for what one looks like.")
     return values
