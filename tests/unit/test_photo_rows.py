@@ -67,6 +67,10 @@ def test_texts_lose_their_markup(text: object, left: str | None) -> None:
     assert plain(text) == left
 
 
+def test_a_text_of_signs_that_open_markup_is_read_in_no_time() -> None:
+    assert plain("<" * 2_000_000 + "b>bold") == "<" * 1_999_999 + " bold"
+
+
 def rows() -> list[Row]:
     return [
         photo_row(

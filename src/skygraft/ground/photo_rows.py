@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
 from skygraft.core.schemas import PHOTOS
@@ -21,7 +22,8 @@ from skygraft.ground.areas import Region
 UNKNOWN_YEAR = 0
 # Niepce's view from his window, and long after ourselves.
 _FIRST_YEAR, _LAST_YEAR = 1826, 2200
-_MARKUP = re.compile(r"<[^>]*>")
+# A tag holds no other: to look from each of many signs for its end would take hours.
+_MARKUP = re.compile(r"<[^<>]*>")
 _STAMP = re.compile(r"(\d{4})[-:](\d{2})[-:](\d{2})(?:[ T](\d{2}):(\d{2})(?::(\d{2}))?)?")
 _LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -67,6 +69,20 @@ def merged(tables: Iterable[pa.Table]) -> pa.Table:
     if not first.all():
         _LOG.info("%d photos came more than once", np.count_nonzero(~first))
     return table.filter(pa.array(first)).combine_chunks()
+
+
+def each_once(tables: Sequence[pa.Table]) -> pa.Table:
+    """The photos of several sources, one below the other, each once: of one that several found, the first row counts.
+
+    Args:
+        tables: Rows of photos tables, ``photo_id`` among their columns; no photo stands twice in one of them.
+    """
+    table = pa.concat_tables(tables)
+    if len(tables) == 1:
+        return table
+    codes = pc.dictionary_encode(table.column("photo_id").combine_chunks()).indices.to_numpy()
+    first = np.unique(codes, return_index=True)[1]
+    return table if len(first) == table.num_rows else table.take(pa.array(np.sort(first)))
 
 
 def place_of(longitude: object, latitude: object) -> tuple[float, float] | None:
