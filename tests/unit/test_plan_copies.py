@@ -73,6 +73,26 @@ def test_copies_of_all_sources_leave_the_plan_and_are_counted(folder: Layout, ca
     assert section.copies == "Copies of photos were left out: 1 of the same bytes, 1 that look alike (max_phash_bits 4, within_m 100)."
 
 
+@pytest.mark.parametrize("rule", ["none", {"max_phash_bits": 4, "within_m": 100.0}])
+def test_a_photo_that_two_sources_found_stands_in_the_plan_once(folder: Layout, rule: object) -> None:
+    # Searches of areas that overlap, or that share an edge.
+    for source in ("one", "two"):
+        photos, shard = (
+            read_table(*its).to_pylist() for its in ((PHOTOS, folder.photos(source)), (PHOTO_SHARD, folder.photo_shard(source, 0)))
+        )
+        own = {"photo_id": "z:f", "status": "ok", "made_from": "u", "sha256": "s6", "phash": 0x0F0F_0F0F_0F0F_0F0F}
+        write_table(PHOTOS, table(PHOTOS, [*photos, {"photo_id": "z:f", "location_id": "z:f", **PLACE}]), folder.photos(source))
+        write_table(PHOTO_SHARD, table(PHOTO_SHARD, [*shard, own]), folder.photo_shard(source, 0))
+    plan_tiles.run(configuration(rule), plan="points")
+    assert planned(folder).count("z:f") == 1
+    tiles = read_table(TILES, folder.tiles("points")).column("n_photos").to_pylist()
+    assert sum(tiles) == len(planned(folder))
+    section = pairs_section(
+        "points", folder.tiles("points"), folder.pairs("points"), read_photos([folder.photos("one"), folder.photos("two")])
+    )
+    assert section is not None and section.photos == len(planned(folder))
+
+
 def test_without_the_rule_nothing_is_asked_of_the_shards_and_no_copy_goes(folder: Layout) -> None:
     folder.photo_shard("one", 0).unlink()
     with pytest.raises(CorruptDataError, match="fetch-photos"):

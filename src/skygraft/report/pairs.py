@@ -16,6 +16,7 @@ from skygraft.core.errors import Reason
 from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, TILE_SHARD, TILES
 from skygraft.core.tables import read_meta, read_table
 from skygraft.ground.duplicates import ALIKE, RULE, SAME_BYTES
+from skygraft.ground.photo_rows import each_once
 from skygraft.report.examples import Example, Picture, photo_credits, photo_picture, spread, tile_picture
 from skygraft.report.figures import density_figure, map_figure
 from skygraft.report.page import PairsSection
@@ -29,7 +30,7 @@ _HYPHEN = "\u2011"
 def read_photos(paths: Sequence[Path]) -> pa.Table:
     """The photo tables of a plan, without what the report does not show."""
     columns = ["photo_id", "location_id", "direction", "geometry", "captured_at", "year", "nuts0", "licence", "author", "page_url", "lc"]
-    return pa.concat_tables([read_table(PHOTOS, path, columns) for path in paths])
+    return each_once([read_table(PHOTOS, path, columns) for path in paths])
 
 
 def pairs_section(plan: str, tiles: Path, pairs: Path, photos: pa.Table) -> PairsSection | None:

@@ -20,6 +20,7 @@ from skygraft.ground.benchmark_ground import keep_off
 from skygraft.ground.duplicates import copies, read_marks
 from skygraft.ground.forgotten import read_forgotten, without
 from skygraft.ground.outdoor import keep_outdoor
+from skygraft.ground.photo_rows import each_once
 from skygraft.stages import identities
 from skygraft.stages.layout import FORGOTTEN, Layout, table_lock
 
@@ -44,7 +45,7 @@ def run(config: Config, *, plan: str) -> None:
     identity = identities.plan_identity(config, plan)
     identities.check(layout.tiles(plan).parent, identity)
     with lock(table_lock(layout.pairs(plan))):
-        photos = pa.concat_tables([read_table(PHOTOS, layout.photos(name), _COLUMNS) for name in section.photos])
+        photos = each_once([read_table(PHOTOS, layout.photos(name), _COLUMNS) for name in section.photos])
         photos, said_of_filter = _sifted(layout, plan, without(photos, read_forgotten(FORGOTTEN)))
         photos, said_of_copies = _without_copies(layout, plan, photos)
         planning = location_plan if section.sampling is None else sampled_plan

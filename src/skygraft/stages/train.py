@@ -26,7 +26,7 @@ from skygraft.encoders.clip import FrozenClip
 from skygraft.encoders.photo_vectors import PhotoVectors
 from skygraft.encoders.satellite import satellite_clip
 from skygraft.ground import attribution
-from skygraft.ground.photo_rows import UNKNOWN_YEAR
+from skygraft.ground.photo_rows import UNKNOWN_YEAR, each_once
 from skygraft.stages import identities
 from skygraft.stages.embed_photos import load_encoder
 from skygraft.stages.layout import Layout
@@ -83,7 +83,7 @@ def _examples(section: Run, sources: Sources, scratch: Path) -> dict[str, Exampl
 
 def _photo_tables(config: Config, run: str) -> pa.Table:
     layout, columns = Layout(config), ["photo_id", "location_id", "year", "source", "licence", "author"]
-    return pa.concat_tables([read_table(PHOTOS, layout.photos(photos), columns) for photos in config.plan_of(run).photos])
+    return each_once([read_table(PHOTOS, layout.photos(photos), columns) for photos in config.plan_of(run).photos])
 
 
 def _sources(config: Config, run: str, photos: pa.Table) -> Sources:
