@@ -289,8 +289,8 @@ def test_a_refused_key_stops_the_work_and_is_never_said(refusal: Answer, caplog:
     with scripted_server({MAP: [refusal]}) as server, client() as http:
         service = BingStaticMaps("bing", ZOOM, 256, "", key=KEY, api_url=server.url("/REST"), vintage=False)
         with pytest.raises(EndpointError, match="BING_MAPS_KEY") as stopped:
-            rows(AerialTiles(bing(), service, http), *(row_at(LON + n / 100, LAT, name=f"t{n}") for n in range(30)))
-        assert server.count(MAP) < 30
+            rows(AerialTiles(bing(), service, http), *(row_at(LON + n / 1000, LAT, name=f"t{n}") for n in range(400)))
+        assert server.count(MAP) < 400
     assert SECRET not in str(stopped.value) + repr(stopped.value.__cause__) + repr(service) + caplog.text
 
 
