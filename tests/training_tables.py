@@ -74,7 +74,7 @@ def write_tables(config: Config, tiles: int = 48, photos: int = 4, bands: int = 
     spec = embeddings_spec(32)
     write_table(spec, table(spec, rows), layout.embedding_shard("tiny", "lucas", 0), meta=identity.to_meta())
     plan = [
-        {"tile_id": f"t{tile:04d}", "geometry": POINT, "crs": "EPSG:32632", "x": 0.0, "y": 0.0, "gsd_m": 10.0, "size_px": SIDE,
+        {"tile_id": f"t{tile:04d}", "geometry": POINT, "crs": "EPSG:32632", "x": 2000.0 * tile, "y": 0.0, "gsd_m": 10.0, "size_px": SIDE,
          "n_photos": photos, "centre_photo_id": name(tile, 0), "split": "val" if tile % 4 == 3 else "train", "shard": tile % 2}
         for tile in range(tiles)
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from tests.training_tables import configuration, write_tables
 from skygraft.config.model import Config
 from skygraft.config.runs import Augmentation
 from skygraft.core.errors import ConfigError, SkygraftError
-from skygraft.core.schemas import PAIRS, TILE_SHARD, embeddings_spec
+from skygraft.core.schemas import PAIRS, TILE_SHARD, TILES, embeddings_spec
 from skygraft.core.tables import read_table, write_table
 from skygraft.embeddings.cache import read_vectors
 from skygraft.encoders.clip import load_folder
@@ -27,6 +27,7 @@ from skygraft.stages.layout import Layout
 from skygraft.training.augment import Geometry, augmented, plain
 from skygraft.training.batches import Batches
 from skygraft.training.data import Examples, Sources, read_examples
+from skygraft.training.objectives import same_place
 from skygraft.training.targets import pool
 
 IDENTITY = EncoderIdentity("a", "b", {}, "c", "float32", 8)
@@ -137,8 +138,23 @@ def test_locations_are_shared_where_photos_are(project: Config) -> None:
     write_table(PAIRS, pa.Table.from_pylist(pairs, schema=PAIRS.schema()), layout.pairs("points"))
     train = read(project)["train"]
     first, second, third = (set(train.locations[train.tile_ids.index(tile)]) - {-1} for tile in ("t0000", "t0001", "t0002"))
-    assert first < second
+    # What is left of each is its own ground.
+    assert len(first & second) == len(first) - 1 == 1
     assert not first & third
+
+
+def test_tiles_of_several_dates_on_the_same_ground_share_it(project: Config) -> None:
+    path = Layout(project).tiles("points")
+    rows = read_table(TILES, path).to_pylist()
+    rows[1]["x"] = rows[0]["x"]
+    rows[2]["crs"] = "EPSG:32633"
+    rows[2]["x"] = rows[0]["x"]
+    write_table(TILES, pa.Table.from_pylist(rows, schema=TILES.schema()), path)
+    train = read(project)["train"]
+    first, second, third = (set(train.locations[train.tile_ids.index(tile)]) - {-1} for tile in ("t0000", "t0001", "t0002"))
+    assert len(first & second) == 1 and not first & third
+    shared = same_place(torch.from_numpy(train.locations))
+    assert shared.sum() == 2 and shared[train.tile_ids.index("t0000"), train.tile_ids.index("t0001")]
 
 
 def test_the_order_of_rows_does_not_matter(project: Config) -> None:

@@ -41,7 +41,8 @@ class Examples:
         tile_ids: N names, ascending.
         images: (N, H, W, 3) bytes after the stretch, in the order of the imagery's bands.
         targets: (N, D) pooled photo embeddings, not of unit length.
-        locations: (N, K) numbers of the locations of a tile's photos; -1 fills the rest.
+        locations: (N, K) numbers of the locations of a tile's photos, and of its own ground, which tiles of other dates may share; -1
+            fills the rest.
         photos: (N,) good photos of each tile.
     """
 
@@ -92,16 +93,24 @@ def read_examples(
         CorruptDataError: A table is missing or broken.
         SkygraftError: The tiles do not fit on the disk.
     """
-    plan = read_table(TILES, sources.tiles, ["tile_id", "split", "size_px"])
+    plan = read_table(TILES, sources.tiles, ["tile_id", "split", "crs", "x", "y"])
     split_of = dict(zip(plan.column("tile_id").to_pylist(), plan.column("split").to_pylist(), strict=True))
+    ground_of = dict(zip(plan.column("tile_id").to_pylist(), _grounds(plan), strict=True))
     photos_of = _photos_by_tile(sources)
     found = {}
     for split in splits:
         wanted = sorted(tile for tile, its in split_of.items() if its == split and len(photos_of.get(tile, ())) >= min_photos)
         tile_ids, images = _read_images(sources.tile_shards, wanted, stretch, scratch)
-        found[split] = _examples(tile_ids, images, photos_of, sources, pooling)
+        grounds = [ground_of[tile] for tile in tile_ids]
+        found[split] = _examples(tile_ids, images, grounds, photos_of, sources, pooling)
         _LOG.info("split=%s tiles=%d without pixels=%d", split, len(tile_ids), len(wanted) - len(tile_ids))
     return found
+
+
+def _grounds(plan: pa.Table) -> list[str]:
+    """The ground of each tile: a point of LUCAS that was surveyed in several years has tiles of several dates on the same."""
+    columns = (plan.column(name).to_pylist() for name in ("crs", "x", "y"))
+    return [f"{crs} {x:.3f} {y:.3f}" for crs, x, y in zip(*columns, strict=True)]
 
 
 def _photos_by_tile(sources: Sources) -> dict[str, list[int]]:
@@ -170,20 +179,23 @@ def _tile_bytes(row: Mapping[str, Any], stretch: tuple[float, float], shard: Pat
 
 
 def _examples(
-    tile_ids: list[str], images: NDArray[np.uint8], photos_of: Mapping[str, list[int]], sources: Sources, pooling: Pooling
+    tile_ids: list[str],
+    images: NDArray[np.uint8],
+    grounds: Sequence[str],
+    photos_of: Mapping[str, list[int]],
+    sources: Sources,
+    pooling: Pooling,
 ) -> Examples:
     photos = [photos_of[tile] for tile in tile_ids]
     tiles = np.repeat(np.arange(len(photos)), [len(its) for its in photos])
     flat = np.array([photo for its in photos for photo in its], np.int64)
     targets, counts = pool(sources.vectors, tiles, flat, len(tile_ids), pooling)
-    return Examples(tile_ids, images, targets, _locations(photos, sources), counts)
+    return Examples(tile_ids, images, targets, _locations(photos, grounds, sources), counts)
 
 
-def _locations(photos: Sequence[Sequence[int]], sources: Sources) -> NDArray[np.int64]:
-    names = [
-        list(dict.fromkeys(sources.locations.get(photo, photo) for photo in (sources.vectors.photo_ids[row] for row in rows)))
-        for rows in photos
-    ]
+def _locations(photos: Sequence[Sequence[int]], grounds: Sequence[str], sources: Sources) -> NDArray[np.int64]:
+    ids, known = sources.vectors.photo_ids, sources.locations
+    names = [[*dict.fromkeys(known.get(ids[row], ids[row]) for row in rows), ground] for rows, ground in zip(photos, grounds, strict=True)]
     number: dict[str, int] = {}
     filled = np.full((len(names), max((len(its) for its in names), default=1)), -1, np.int64)
     for row, its in enumerate(names):
