@@ -197,6 +197,28 @@ def test_mapillary_asks_for_days_and_leaves_out_spheres_and_photos_without_place
     assert of_2018 == [name for name in everything if taken[name] == 2018]
 
 
+def test_photos_of_other_days_than_asked_are_left_out_although_mapillary_sends_them() -> None:
+    photos = [replace(photo, taken=datetime(2018, 6, 1)) for photo in scattered(100)]
+    there = on_mapillary(photos)
+    names = [name.partition(":")[2] for name in there]
+    moments = (datetime(2017, 12, 31, 23, 59, 59), datetime(2018, 1, 1), datetime(2018, 12, 31, 23, 59, 59), datetime(2019, 1, 1), None)
+    edges = dict(zip(names, moments, strict=False))
+
+    def ignore_days(number: int, request: Request, response: Response) -> Response:
+        def change(document: dict[str, Any]) -> None:
+            for image in document.get("data", []):
+                if image["id"] in edges:
+                    moment = edges[image["id"]]
+                    image["captured_at"] = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp()) * 1000
+
+        return rewritten(change)(response)
+
+    days = {"taken_from": date(2018, 1, 1), "taken_to": date(2018, 12, 31)}
+    with stand_in(Mapillary(photos, 60).serve, ignore_days) as server:
+        kept = ids(ingested(server, "mapillary", **days))
+    assert kept == [*there[1:3], *there[5:]] and len(kept) > 10
+
+
 def test_a_box_that_mapillary_cannot_answer_is_cut() -> None:
     photos = scattered(500)
 

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from urllib.parse import urlencode
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from skygraft.ground.answers import Document, ask, entries, part, trouble
 from skygraft.ground.areas import Box, Region
 from skygraft.ground.daily import DailyLimit
 from skygraft.ground.page_log import PageLog
-from skygraft.ground.photo_rows import Row, moment_of, photo_row, photo_table, place_of, plain, within
+from skygraft.ground.photo_rows import Row, in_days, moment_of, photo_row, photo_table, place_of, plain, within
 
 PER_PAGE = 200
 _SIZES = re.compile(r"/(?:square|thumb|small|medium|large|original)\.(?=\w+$)")
@@ -128,7 +128,8 @@ def _rows(observation: Document, choice: Choice) -> Iterator[Row]:
         return
     if place is None or not within(choice.region, place):
         return
-    if not _in_days(moment_of(observation.get("observed_on")), choice.days):
+    # The observer's own day, as the service compares it.
+    if not in_days(moment_of(observation.get("observed_on")), choice.days):
         return
     captured, tags = moment_of(observation.get("time_observed_at")) or moment_of(observation.get("observed_on")), observation.get("tags")
     for photo in entries(observation.get("photos")):
@@ -156,14 +157,6 @@ def _place(observation: Document) -> tuple[float, float] | None:
         return place_of(*spot)
     latitude, _, longitude = str(observation.get("location") or "").partition(",")
     return place_of(longitude, latitude)
-
-
-def _in_days(observed: datetime | None, days: tuple[date | None, date | None]) -> bool:
-    """Whether the observer's own day lies in the span; an unknown one lies in none."""
-    first, last = days
-    if first is None and last is None:
-        return True
-    return observed is not None and (first is None or observed.date() >= first) and (last is None or observed.date() <= last)
 
 
 def short_name(code: str) -> str:

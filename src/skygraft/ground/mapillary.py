@@ -18,7 +18,7 @@ from skygraft.core.schemas import PHOTOS
 from skygraft.ground.answers import Document, ask, entries, part
 from skygraft.ground.areas import Box, Region
 from skygraft.ground.box_search import Found
-from skygraft.ground.photo_rows import Row, believable, photo_row, photo_table, place_of, plain, within
+from skygraft.ground.photo_rows import Row, believable, in_days, photo_row, photo_table, place_of, plain, within
 
 API_URL = "https://graph.mapillary.com"
 """Root of the interface: what stands in tables, wherever it is really asked."""
@@ -77,11 +77,14 @@ class Mapillary:
         return Found(photo_table(rows), len(images) < LIMIT)
 
     def _row(self, image: Document) -> Row | None:
-        """A photo's row; none for a sphere, and for what has no place in the area."""
+        """A photo's row; none for a sphere, and for what has no place in the area or was taken on other days than asked."""
         name = str(image.get("id", ""))
         spots = (part(image, geometry, "coordinates") for geometry in ("computed_geometry", "geometry"))
         places = [place for spot in spots if isinstance(spot, list) and len(spot) >= 2 and (place := place_of(spot[0], spot[1]))]
         if not name.isdecimal() or not places or image.get("camera_type") in _ROUND or not within(self._region, places[0]):
+            return None
+        captured = _moment(image.get("captured_at"))
+        if not in_days(captured, self._days):
             return None
         return photo_row(
             "mapillary",
@@ -90,7 +93,7 @@ class Mapillary:
             f"{API_URL}/{name}?fields={self._size}",
             licence=LICENCE,
             author=plain(part(image, "creator", "username")) or _UNNAMED,
-            captured_at=_moment(image.get("captured_at")),
+            captured_at=captured,
             page_url=f"https://www.mapillary.com/app/?pKey={name}",
         )
 

@@ -8,7 +8,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,14 @@ def _moment(text: str) -> datetime | None:
         return datetime(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], tzinfo=UTC)
     except ValueError:
         return None
+
+
+def in_days(moment: datetime | None, days: tuple[date | None, date | None]) -> bool:
+    """Whether a moment lies in a span of days, both included, where None is no bound; an unknown one lies in none that has a bound."""
+    first, last = days
+    if first is None and last is None:
+        return True
+    return moment is not None and (first is None or moment.date() >= first) and (last is None or moment.date() <= last)
 
 
 def plain(text: object) -> str | None:
