@@ -12,16 +12,19 @@ import io
 import re
 import socket
 import ssl
+import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import urllib3
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+Given = TypeVar("Given")
+Got = TypeVar("Got")
 _CHUNK = 1 << 16
 _BODY_CHUNK = 1 << 18
 _LONGEST_HEAD = 1 << 16
@@ -31,6 +34,8 @@ _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)")
 _UNFIT = re.compile(r"[\x00-\x20\x7f]")
 _BEFORE = b"HTTP/1.1 1"
 _FIRST_STATUS = 200
+# As the system takes it: seconds and microseconds.
+_TIME = struct.Struct("@ll")
 _BODILESS = (204, 304)
 _LONGEST_LENGTH = 15
 
@@ -55,30 +60,49 @@ class Wire:
 
     def __init__(self, sock: socket.socket | ssl.SSLSocket, patience: float, until: float) -> None:
         self._sock, self._patience, self._until = sock, patience, until
+        # Python waits for a socket with a timeout by a call of its own before each read, and in each call the interpreter goes to another
+        # thread: with the system's own timeouts it is one call a read. OpenSSL does not know them.
+        self._plain = type(sock) is socket.socket
+        self._waits = 0.0
+        if self._plain and sock.gettimeout() is not None:
+            sock.settimeout(None)
 
     def send(self, data: bytes) -> None:
         """Sends all of ``data``; where the other side has hung up, its answer tells why."""
-        self._wait()
+        rest = memoryview(data)
         try:
-            self._sock.sendall(data)
+            while rest:
+                rest = rest[self._in_time(self._sock.send, rest) :]
         except BrokenPipeError:
             return
 
     def receive(self, most: int) -> bytes:
         """What has come, once there is something; nothing at the end."""
-        self._wait()
-        return self._sock.recv(most)
+        return self._in_time(self._sock.recv, most)
 
     def receive_into(self, buffer: WriteableBuffer) -> int:
         """As :meth:`receive`."""
-        self._wait()
-        return self._sock.recv_into(buffer)
+        return self._in_time(self._sock.recv_into, buffer)
 
-    def _wait(self) -> None:
+    def _in_time(self, call: Callable[[Given], Got], given: Given) -> Got:
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the deadline has passed")
-        self._sock.settimeout(min(self._patience, left))
+        self._wait_at_most(min(self._patience, left))
+        try:
+            return call(given)
+        except BlockingIOError:
+            raise TimeoutError("nothing came in time") from None
+
+    def _wait_at_most(self, seconds: float) -> None:
+        if not self._plain:
+            self._sock.settimeout(seconds)
+        elif seconds != self._waits:
+            self._waits = seconds
+            # No time at all would mean no limit.
+            told_time = _TIME.pack(int(seconds), max(1, int(seconds % 1 * 1e6)))
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, told_time)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, told_time)
 
 
 class Answer:

@@ -13,14 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pyarrow as pa
 
 from skygraft.core.errors import SkygraftError
 from skygraft.core.files import explained
 from skygraft.core.itemlog import ItemLog, Record
-from skygraft.core.tables import ROW_GROUP_BYTES, RowGroups, TableSpec, table_writer
+from skygraft.core.tables import ROW_GROUP_BYTES, RowGroups, TableSpec, row_bytes, table_writer
 
 Row = Mapping[str, object]
+# A record of the log, and the row's number in it.
+Place = tuple[Record, int]
 # Rows that are laid out together; as many are read back from the log at a time.
 _AT_ONCE = 64
 # Of them, how many times in one go, so that whoever makes rows is not kept waiting.
@@ -47,12 +50,13 @@ class AheadWriter:
     def __init__(self, spec: TableSpec, keys: pa.StringArray, path: Path, meta: Mapping[str, str], log: ItemLog) -> None:
         self._keys, self._path, self._key, self._log = keys, path, spec.key, log
         self._schema = spec.schema()
-        self._packed = [column.name for column in spec.columns if column.packed]
-        self._waiting: dict[str, Row | Record] = {}
+        self._waiting: dict[str, Row | Place] = {}
         self._held = self._next = 0
         self._promised: set[str] = set()
-        self._ready: list[Row | Record] = []
-        self._groups = RowGroups()
+        self._ready: list[Row | Place] = []
+        # The row group that is not whole yet: its large values stay where they are until it is.
+        self._groups, self._light = RowGroups(), list[pa.Table]()
+        self._large: dict[str, list[object]] = {field.name: [] for field in self._schema if field.type == pa.large_binary()}
         self._file = table_writer(spec, path, meta=meta)
         self._write = self._file.__enter__()
 
@@ -62,16 +66,16 @@ class AheadWriter:
             self._take(row, row)
             self._promised.add(_key(row, self._key))
 
-    def add(self, rows: Sequence[Row], records: Sequence[Record]) -> None:
+    def add(self, rows: Sequence[Row], places: Sequence[Place]) -> None:
         """Takes rows, and writes what is due; a later row of a key overrules an earlier one that still waits.
 
         Args:
             rows: The rows.
-            records: Where they stand in the log.
+            places: Where they stand in the log.
         """
-        for row, record in zip(rows, records, strict=True):
+        for row, place in zip(rows, places, strict=True):
             if _key(row, self._key) not in self._promised:
-                self._take(row, row if self._held + self._size(row) <= _HELD_BYTES else record)
+                self._take(row, row if self._held + self._size(row) <= _HELD_BYTES else place)
         self._write_due(_GOES)
 
     def complete(self, keys: pa.StringArray) -> bool:
@@ -82,9 +86,8 @@ class AheadWriter:
         if self._next < len(self._keys) or self._waiting:
             return False
         self._lay_out()
-        with explained(self._path):
-            for group in self._groups.rest():
-                self._write(group)
+        if any(table.num_rows for table in self._light):
+            self._write_group()
         self._file.__exit__(None, None, None)
         return True
 
@@ -94,13 +97,14 @@ class AheadWriter:
             error = _AbandonedError()
             self._file.__exit__(_AbandonedError, error, None)
 
-    def _take(self, row: Row, kept: Row | Record) -> None:
+    def _take(self, row: Row, kept: Row | Place) -> None:
         key = _key(row, self._key)
         self._held += self._size(kept) - self._size(self._waiting.get(key))
         self._waiting[key] = kept
 
     def _write_due(self, goes: int) -> None:
         while goes and self._next < len(self._keys) and (kept := self._waiting.pop(self._keys[self._next].as_py(), None)) is not None:
+            self._held -= self._size(kept)
             self._next += 1
             self._ready.append(kept)
             if len(self._ready) == _AT_ONCE:
@@ -108,23 +112,36 @@ class AheadWriter:
                 goes -= 1
 
     def _lay_out(self) -> None:
-        """Puts the rows that are ready into their row group, and writes it when it is whole."""
-        rows = self._read_back()
-        self._held -= sum(map(self._size, self._ready))
-        self._ready = []
-        piece = pa.table([packed_array([row.get(f.name) for row in rows], f.type) for f in self._schema], schema=self._schema)
+        """Puts the rows that are ready into their row groups, and writes those that are whole."""
+        rows, self._ready = self._read_back(), []
+        fields = [field for field in self._schema if field.name not in self._large]
+        light = pa.table([pa.array([row.get(f.name) for row in rows], f.type) for f in fields], schema=pa.schema(fields))
+        large = np.array([sum(length(row.get(name)) for name in self._large) for row in rows], np.int64)
+        start = 0
+        for end in [*self._groups.starts(row_bytes(light) + large), len(rows)]:
+            self._light.append(light.slice(start, end - start))
+            for name, values in self._large.items():
+                values.extend(row.get(name) for row in rows[start:end])
+            if end < len(rows):
+                self._write_group()
+            start = end
+
+    def _write_group(self) -> None:
+        light = pa.concat_tables(self._light)
+        columns = dict(zip(light.column_names, light.columns, strict=True))
+        columns |= {name: packed_array(values, pa.large_binary()) for name, values in self._large.items()}
+        self._light, self._large = [], {name: [] for name in self._large}
         with explained(self._path):
-            for group in self._groups.add(piece):
-                self._write(group)
+            self._write(pa.table([columns[name] for name in self._schema.names], schema=self._schema))
 
     def _read_back(self) -> list[Row]:
         """The rows that are ready, those too that memory had no room for."""
-        batches = iter(self._log.read([kept for kept in self._ready if isinstance(kept, Record)]))
-        return [next(batches).to_pylist()[0] if isinstance(kept, Record) else kept for kept in self._ready]
+        batches = iter(self._log.read([kept[0] for kept in self._ready if isinstance(kept, tuple)]))
+        return [next(batches).slice(kept[1], 1).to_pylist()[0] if isinstance(kept, tuple) else kept for kept in self._ready]
 
-    def _size(self, kept: Row | Record | None) -> int:
+    def _size(self, kept: Row | Place | None) -> int:
         """Bytes that are held by it."""
-        return 0 if kept is None or isinstance(kept, Record) else sum(len(cast("bytes", kept.get(name) or b"")) for name in self._packed)
+        return 0 if kept is None or isinstance(kept, tuple) else sum(length(kept.get(name)) for name in self._large)
 
 
 def packed_array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
@@ -135,6 +152,11 @@ def packed_array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
     offsets = array("q", itertools.accumulate(map(len, found), initial=0))
     there = pa.array([value is not None for value in values]).buffers()[1]
     return pa.LargeBinaryArray.from_buffers(kind, len(found), [there, pa.py_buffer(offsets), pa.py_buffer(b"".join(found))])
+
+
+def length(value: object) -> int:
+    """Bytes of a large value; of a missing one none."""
+    return len(value) if isinstance(value, bytes) else 0
 
 
 def _key(row: Row, name: str) -> str:

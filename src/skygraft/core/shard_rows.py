@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,19 +57,18 @@ class StoredRows:
         self._rows = self._groups = 0
         self._find_in_twin(spec)
         for record, batch in log.records():
-            self.added([record], batch)
+            # A copy: a column of what was read keeps all of it in memory.
+            self.added(record, batch.select(self._columns).take(pa.array(range(batch.num_rows))))
 
     def __len__(self) -> int:
         """How many there are, those that were overruled among them."""
         return self._rows
 
-    def added(self, records: Sequence[Record], batch: pa.RecordBatch) -> None:
-        """Takes notice of rows that were added to the log: as one record, or as one each."""
-        each = batch.num_rows // len(records) if records else 0
-        for number, record in enumerate(records):
-            self._starts.append(self._rows + number * each)
-            self._offsets.append(record.offset)
-            self._lengths.append(record.length)
+    def added(self, record: Record, batch: pa.RecordBatch) -> None:
+        """Takes notice of rows that were added to the log as one record."""
+        self._starts.append(self._rows)
+        self._offsets.append(record.offset)
+        self._lengths.append(record.length)
         self._rows += batch.num_rows
         self._few_facts.append(batch.select(self._columns))
         if len(self._few_facts) >= _BATCHES:

@@ -23,9 +23,12 @@ from skygraft.core.errors import CorruptDataError, Reason, SuccessRateError
 from skygraft.core.files import lock, publish, sweep_temporaries
 from skygraft.core.itemlog import ItemLog
 from skygraft.core.items import Item, ItemColumns, Payload, names, taken
-from skygraft.core.shard_ahead import AheadWriter, packed_array
+from skygraft.core.shard_ahead import AheadWriter, length, packed_array
 from skygraft.core.shard_rows import StoredRows
 from skygraft.core.tables import TableSpec, write_parts
+
+# Of the large values in a record of the log, unless one alone is larger.
+_RECORD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,7 @@ class ShardStore:
         self._twin = folder / f"{name}.parquet"
         self._log = ItemLog(folder / f"{name}.log", log_schema(spec), direct=any(column.packed for column in spec.columns))
         self._schema = spec.schema()
-        # A record of the log is read as a whole: large rows have one of their own.
-        self._packed = frozenset(column.name for column in spec.columns if column.packed)
-        self._light = pa.schema([field for field in self._schema if field.name not in self._packed])
+        self._packed = [column.name for column in spec.columns if column.packed]
         self._made = 0
         self._opened = False
         self._rows: StoredRows | None = None
@@ -156,19 +157,29 @@ class ShardStore:
         """Finishes items: one row each, missing columns are null. The rows survive whatever happens next."""
         if not rows:
             return
-        batch = pa.RecordBatch.from_pylist(list(rows), schema=self._light)
-        whole = [self._with_packed(batch.slice(number, 1), row) for number, row in enumerate(rows)] if self._packed else [batch]
-        records = self._log.append(*whole)
+        parts = list(self._parts(rows))
+        batches = [
+            pa.RecordBatch.from_arrays([packed_array([row.get(f.name) for row in part], f.type) for f in self._schema], schema=self._schema)
+            for part in parts
+        ]
+        records = self._log.append(*batches)
         if self._rows is not None:
-            self._rows.added(records, batch)
+            for record, batch in zip(records, batches, strict=True):
+                self._rows.added(record, batch)
         self._made += len(rows)
         if self._ahead is not None:
-            self._ahead.add(rows, records)
+            self._ahead.add(rows, [(record, row) for record, part in zip(records, parts, strict=True) for row in range(len(part))])
 
-    def _with_packed(self, row: pa.RecordBatch, values: Mapping[str, object]) -> pa.RecordBatch:
-        """One row with its large bytes, which stay where they are in memory."""
-        columns = [packed_array([values.get(f.name)], f.type) if f.name in self._packed else row.column(f.name) for f in self._schema]
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+    def _parts(self, rows: Sequence[Mapping[str, object]]) -> Iterator[Sequence[Mapping[str, object]]]:
+        """Rows in the parts that make a record of the log, which is read as a whole."""
+        start = size = 0
+        for number, row in enumerate(rows):
+            more = sum(length(row.get(name)) for name in self._packed)
+            if size + more > _RECORD_BYTES and number > start:
+                yield rows[start:number]
+                start, size = number, 0
+            size += more
+        yield rows[start:]
 
     def finish(self, items: Sequence[Item[Payload]], *, min_success_rate: float = 0.0) -> Summary:
         """Publishes the shard: a row for every item, in the order of ``items``.

@@ -187,35 +187,36 @@ def _cast(table: pa.Table, schema: pa.Schema, place: str) -> pa.Table:
 
 
 class RowGroups:
-    """Puts rows together to the row groups of the table that they make up: written as parts they give the same bytes as that table."""
+    """Tells where the row groups of a table begin, piece by piece: its rows, written in such groups, give the same bytes as the table."""
 
     def __init__(self) -> None:
-        self._waiting: list[pa.Table] = []
         self._bytes = self._rows = 0
 
-    def add(self, piece: pa.Table) -> Iterator[pa.Table]:
-        """Takes the next rows; the groups that are whole by them."""
-        start = 0
-        for row, size in enumerate(_row_bytes(piece).tolist()):
-            if self._rows and (self._bytes + size > ROW_GROUP_BYTES or self._rows == _ROW_GROUP_ROWS):
-                group = pa.concat_tables([*self._waiting, piece.slice(start, row - start)])
-                self._waiting, start, self._bytes, self._rows = [], row, 0, 0
-                yield group
-            self._bytes, self._rows = self._bytes + size, self._rows + 1
-        self._waiting.append(piece.slice(start))
+    def starts(self, sizes: NDArray[np.int64]) -> Iterator[int]:
+        """Those of the next rows with which a new group begins; the table's first row is not told.
 
-    def rest(self) -> Iterator[pa.Table]:
-        """What is no whole group, at the end."""
-        if self._rows:
-            yield pa.concat_tables(self._waiting)
+        Args:
+            sizes: Bytes of each, (N,), as :func:`row_bytes` counts them.
+        """
+        for row, size in enumerate(sizes.tolist()):
+            if self._rows and (self._bytes + size > ROW_GROUP_BYTES or self._rows == _ROW_GROUP_ROWS):
+                self._bytes = self._rows = 0
+                yield row
+            self._bytes, self._rows = self._bytes + size, self._rows + 1
 
 
 def row_groups(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The row groups of the table that some pieces make up, as :class:`RowGroups` says."""
+    """Puts rows together to the row groups of the table that they make up."""
     groups = RowGroups()
+    waiting: list[pa.Table] = []
     for piece in pieces:
-        yield from groups.add(piece)
-    yield from groups.rest()
+        start = 0
+        for row in groups.starts(row_bytes(piece)):
+            yield pa.concat_tables([*waiting, piece.slice(start, row - start)])
+            waiting, start = [], row
+        waiting.append(piece.slice(start))
+    if any(piece.num_rows for piece in waiting):
+        yield pa.concat_tables(waiting)
 
 
 def _sink(spec: TableSpec, path: Path) -> contextlib.AbstractContextManager[UncachedFile | Path]:
@@ -234,7 +235,7 @@ def _packing(spec: TableSpec) -> dict[str, Any]:
 
 def _row_groups(table: pa.Table) -> Iterator[tuple[int, int]]:
     """First row and end of each row group."""
-    ends = np.cumsum(_row_bytes(table))
+    ends = np.cumsum(row_bytes(table))
     start = 0
     while start < table.num_rows:
         limit = (ends[start - 1] if start else 0) + ROW_GROUP_BYTES
@@ -243,7 +244,7 @@ def _row_groups(table: pa.Table) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _row_bytes(table: pa.Table) -> NDArray[np.int64]:
+def row_bytes(table: pa.Table) -> NDArray[np.int64]:
     """Bytes of each row, told by its values alone: Arrow's own count changes with the layout in memory."""
     total = np.zeros(table.num_rows, np.int64)
     for column in table.columns:
