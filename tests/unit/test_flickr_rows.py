@@ -55,6 +55,11 @@ def test_texts_that_are_wrapped_are_unwrapped() -> None:
     assert photo.title == "Field"
 
 
+def test_a_photo_whose_texts_are_null_is_one_all_the_same() -> None:
+    (row,) = table({**record(1, 5.5, 50.5), "title": None, "tags": None, "ownername": None, "pathalias": None})
+    assert (row["photo_id"], row["author"], row["tags"]) == ("flickr:1", "1@N00", [])
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("id", "9" * 20), ("id", "-4"), ("license", "100000"), ("license", 1 << 40), ("accuracy", "300"), ("accuracy", -200)],

@@ -36,7 +36,7 @@ def photos(*licences: str | None) -> pa.Table:
     return table(PHOTOS, rows)
 
 
-@pytest.mark.parametrize("bad", [LICENCES[0], LICENCES[2], None])
+@pytest.mark.parametrize("bad", [LICENCES[0], "All Rights Reserved", LICENCES[2], None])
 def test_nothing_is_fetched_where_one_photo_of_flickr_is_not_allowed(
     bad: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,8 +42,9 @@ LICENCES = {
 
 
 def _text(value: Any) -> Any:
-    """Some answers wrap a text in an object, as the XML of old did."""
-    return value.get("_content", "") if isinstance(value, dict) else value
+    """Some answers wrap a text in an object, as the XML of old did; none is an empty one."""
+    inner = value.get("_content") if isinstance(value, dict) else value
+    return "" if inner is None else inner
 
 
 Text = Annotated[str, BeforeValidator(_text)]
@@ -59,7 +60,7 @@ class Photo(_Answer):
     model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True)
 
     id: int = Field(ge=0, lt=1 << 63)
-    owner: str = ""
+    owner: Text = ""
     ownername: Text = ""
     title: Text = ""
     tags: Text = ""
