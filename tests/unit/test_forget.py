@@ -240,8 +240,8 @@ def test_reports_that_show_one_go_and_lists_of_authors_lose_its_row(folder: Path
         assert path.stat().st_mtime_ns == LONG_AGO
 
 
-def test_a_report_tells_which_photos_it_shows() -> None:
-    odd = 'table:a "b", c & d'
+@pytest.mark.parametrize("odd", ['table:a "b", c & d', "table:a, looking b", "table:shed, outdoor 3"])
+def test_a_report_tells_which_photos_it_shows(odd: str) -> None:
     assert forget.shown_in(render(_page(odd))) == {f"lucas:{odd}", odd, "b"}
 
 

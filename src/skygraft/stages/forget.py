@@ -33,7 +33,8 @@ _LOG = logging.getLogger(__name__)
 _KEY = "photo_id"
 MARK = "forgotten"
 _EXAMPLES = 20
-_SHOWN = re.compile(r"ground photo (.+?), (?:looking|outdoor)")
+# A name may itself hold these words; a quotation mark in it is escaped.
+_SHOWN = re.compile(r'"ground photo ([^"]+), (?:looking to [a-z ]+|outdoor score [0-9.]+)"')
 
 
 def run(photos: Path) -> None:
