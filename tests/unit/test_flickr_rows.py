@@ -198,6 +198,12 @@ def test_limits_and_addresses_are_operation_and_the_rest_is_identity() -> None:
     assert operation == {"min_success_rate", "network", "api_network", "api_url", "expected"}
 
 
+@pytest.mark.parametrize("wrong", [{"sizes": ["c", "zz"]}, {"licences": [4, -1]}])
+def test_a_size_or_licence_that_flickr_does_not_have_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="Flickr"):
+        FlickrPhotos.model_validate({"area": {"bbox": [0, 0, 1, 1]}, "taken_to": "2020-01-01", **wrong})
+
+
 def test_the_limit_of_calls_stays_where_another_limit_is_changed() -> None:
     area = {"bbox": [5.0, 50.0, 6.0, 51.0]}
     section = FlickrPhotos.model_validate({"area": area, "taken_to": "2020-01-01", "api_network": {"attempts": 9}})

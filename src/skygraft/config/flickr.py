@@ -12,6 +12,8 @@ from skygraft.config.network import Network
 from skygraft.config.photo_source import Area, PhotoSource
 
 Sampling = Literal["complete", "uniform"]
+# By their side, from 75 pixels up; "o" is the original.
+_SIZES = ("s", "sq", "t", "q", "m", "n", "w", "z", "c", "b", "l", "h", "k", "3k", "4k", "f", "5k", "6k", "o")
 
 
 class FlickrNetwork(Network):
@@ -52,4 +54,9 @@ class FlickrPhotos(PhotoSource):
     def _in_order(self) -> FlickrPhotos:
         if self.taken_to < self.taken_from:
             raise ValueError("taken_to lies before taken_from")
+        # Of an unknown size no photo has an address: after hours of questions none would be left.
+        if unknown := [size for size in self.sizes if size not in _SIZES]:
+            raise ValueError(f"sizes: Flickr has no size {unknown[0]!r}; it has {', '.join(_SIZES)}")
+        if min(self.licences) < 0:
+            raise ValueError(f"licences: Flickr's numbers start at 0, found {min(self.licences)}")
         return self
