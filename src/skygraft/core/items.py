@@ -74,7 +74,9 @@ def names(items: Sequence[Item[Payload]]) -> tuple[pa.StringArray, pa.StringArra
 
 
 def taken(items: Sequence[Item[Payload]], places: NDArray[np.int64]) -> Sequence[Item[Payload]]:
-    """The items at some places, in that order."""
+    """The items at some places, in that order; where those are all of them, the same ones."""
+    if np.array_equal(places, np.arange(len(items))):
+        return items
     if isinstance(items, ItemColumns):
         return cast("Sequence[Item[Payload]]", items.take(places))
     return [items[place] for place in places.tolist()]

@@ -85,13 +85,15 @@ def photo_items(photos: pa.Table, moved: tuple[str, str] = ("", "")) -> ItemColu
     for batch in photos.select(["url"]).to_batches(max_chunksize=_AT_ONCE):
         urls = batch.column(0).to_pylist()
         sources.append(pa.array([digest(url) for url in urls], pa.string()))
-        there = [instead + url.removeprefix(home) if url.startswith(home) else url for url in urls]
-        addresses.append(pa.array(there, pa.string()))
-    return ItemColumns(_one(photos.column("photo_id").chunks), _one(sources), _one(addresses))
+        if home:
+            there = [instead + url.removeprefix(home) if url.startswith(home) else url for url in urls]
+            addresses.append(pa.array(there, pa.string()))
+    places = _one(addresses if home else photos.column("url").chunks)
+    return ItemColumns(_one(photos.column("photo_id").chunks), _one(sources), places)
 
 
 def _one(chunks: list[pa.StringArray]) -> pa.StringArray:
-    return pa.concat_arrays([*chunks, pa.array([], pa.string())])
+    return chunks[0] if len(chunks) == 1 else pa.concat_arrays([*chunks, pa.array([], pa.string())])
 
 
 def fetch_shard(

@@ -70,7 +70,9 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     with services(config), http_client(section.network, config.seed, agent, named=named) as client:
         for number in shards:
             try:
-                _fetch(config, photos, number, table.filter(pa.array(belongs == number)), client, terms, access)
+                # A shard that is the whole table needs no second one in memory.
+                own = table if section.shards == 1 else table.filter(pa.array(belongs == number))
+                _fetch(config, photos, number, own, client, terms, access)
             except SuccessRateError as error:
                 _LOG.error("%s", error)
                 failures.append(error)

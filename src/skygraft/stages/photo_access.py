@@ -11,7 +11,7 @@ from skygraft.config.photo_source import PhotoSource
 from skygraft.config.photos import LucasPhotos
 from skygraft.core.errors import ConfigError
 from skygraft.core.http import HttpPolicy
-from skygraft.ground import lucas, mapillary
+from skygraft.ground import mapillary
 from skygraft.ground.access import Access
 
 _WORLD_TOKEN = "embedded-world-token"
@@ -62,6 +62,9 @@ def picture_agent(section: PhotoSource) -> str | None:
 def moved(section: PhotoSource) -> tuple[str, str]:
     """The prefix of addresses in a source's table, and what takes its place when asking."""
     if isinstance(section, LucasPhotos):
+        # It brings what reads whole tables and projects places, which no other source needs here.
+        from skygraft.ground import lucas
+
         return lucas.PHOTO_SERVICE, section.photos_url.rstrip("/")
     if isinstance(section, MapillaryPhotos):
         return mapillary.API_URL, section.api_url.rstrip("/").removesuffix("/images")
