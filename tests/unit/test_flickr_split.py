@@ -196,6 +196,21 @@ def test_pages_that_repeat_are_asked_again_and_then_cut() -> None:
     assert any("turn 1" in key for key in asked)
 
 
+def test_a_page_that_repeats_in_both_turns_is_missed_although_it_is_short() -> None:
+    limits = Limits(page=4, most=16, safe=14, pages=4)
+    photos = spread(11)
+    service = honest(photos, limits)
+
+    def stuck(ask: Ask) -> Answer:
+        """The last page of the whole, which has three photos of four, always repeats the first."""
+        return service(Ask(ask.part, 1, ask.size)) if ask.page == 3 else service(ask)
+
+    for seed in range(10):
+        crawl = whole(limits)
+        found, asked = crawled(crawl, stuck, seed)
+        assert found == set(range(11)) and any("turn 1" in key for key in asked)
+
+
 def test_a_spot_and_second_that_is_too_full_is_told_with_its_count() -> None:
     here = [(n, 5.5, 50.5, datetime(2015, 1, 7, 12)) for n in range(20)]
     crawl = whole()

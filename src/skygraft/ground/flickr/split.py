@@ -82,7 +82,9 @@ class _Gathering:
     turn: int = 0
     full: bool = False
     doubtful: bool = False
+    repeating: bool = False
     found: set[int] = field(default_factory=set)
+    found_again: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -172,6 +174,10 @@ class Crawl:
         if not fresh and not ask.turn and ask.page <= self._pages_of(state):
             # A page that repeats another, or holds nothing that was asked for.
             state.doubtful = True
+        if ask.turn:
+            # Whichever of two like pages comes second: one of them is missing for the second time.
+            state.repeating |= len(answer.ids) > 0 and state.found_again.issuperset(answer.ids.tolist())
+            state.found_again.update(answer.ids.tolist())
         if ask.page == state.asked:
             state.full = fresh and answer.shown >= self._limits.page
 
@@ -193,7 +199,7 @@ class Crawl:
             if state.turn == 0:
                 state.turn, state.asked = 1, 0
                 return self._want_pages(state, needed)
-            if missing >= self._limits.page and self._split(state.part, state.total):
+            if (state.repeating or missing >= self._limits.page) and self._split(state.part, state.total):
                 return self._drop(state)
         return self._finish(state, missing, capped)
 
