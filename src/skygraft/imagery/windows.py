@@ -24,7 +24,9 @@ from skygraft.imagery.tiff import Layout
 
 _GAP_BYTES = 256 << 10
 _RANGE_BYTES = 8 << 20
-_AHEAD_BYTES = 64 << 20
+# Ranges that are under way, and windows that wait for one.
+_AHEAD_BYTES = 128 << 20
+_UNPACKED_BYTES = 64 << 20
 Pixels = NDArray[np.generic]
 
 
@@ -107,7 +109,7 @@ def read_together(reads: Sequence[tuple[BlockFile, Sequence[Window]]], pool: Exe
 def spans(layout: Layout, blocks: Iterable[int]) -> Iterator[Span]:
     """The requests that bring some blocks: near neighbours come together, what lies between them is thrown away."""
     # Blocks of one colour take next to no bytes of a file, and as much memory as any in the windows that lie on them.
-    most = max(1, _AHEAD_BYTES // (math.prod(layout.block_shape(0)) * layout.dtype.itemsize))
+    most = max(1, _UNPACKED_BYTES // (math.prod(layout.block_shape(0)) * layout.dtype.itemsize))
     run: list[tuple[int, int, int]] = []
     for first, block in sorted((int(layout.offsets[block]), block) for block in blocks):
         length = int(layout.counts[block])
