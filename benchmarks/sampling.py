@@ -67,8 +67,9 @@ def ours(count: int) -> dict[str, Any]:
     seams = Seams(np.array([-1], np.int32), np.empty(0, np.int32), np.empty((0, 5, 2)))
 
     def places(xy: np.ndarray, keys: np.ndarray) -> Places:
+        order = ascending(keys)
         zone = np.full(len(xy), 32632, np.int32)
-        return Places(ascending(keys), zone, xy, zone, seams, Grid())
+        return Places(order, zone, xy, zone, seams, Grid())
 
     few = places(np.zeros((1, 2)), np.zeros(1, np.uint64))
     draw(members(few, keep(few, REACH_M), REACH_M), keep(few, REACH_M), np.zeros(1, np.uint64), MOST)

@@ -11,7 +11,7 @@ from pyproj import Transformer
 
 from skygraft.core.errors import ConfigError
 from skygraft.core.keys import seeded_keys
-from skygraft.geo import sampling
+from skygraft.geo import sampling, sampling_kernel
 from skygraft.geo.sampling import Centres, Grid, Members, at_random, draw, keep, members, places
 from skygraft.geo.utm import utm_epsg
 
@@ -242,9 +242,46 @@ def test_random_centres_are_the_first_photos_however_near(either_way) -> None:
     assert len(at_random(found, 10_000).rows) == len(np.unique(np.floor((found.xy - 2240) / 20 + 0.5), axis=0))
 
 
-def test_rows_ascend_by_key_and_equal_keys_keep_their_order() -> None:
+@pytest.mark.parametrize("kind", ["equator and seam", "60 degrees", "Svalbard's corner"])
+@pytest.mark.parametrize(("reach", "grid"), [(30.0, Grid(20.0, 3.0)), (112.0, Grid(1.0, 224.0)), (56.0, Grid())])
+def test_what_squares_decide_is_what_asking_all_after_each_other_gives(kind, reach, grid, monkeypatch) -> None:
+    # Some hundred squares, with towns, and three seasons.
+    lon, lat, keys = scattered(kind, 15_000, 1000 * reach, seed=6)
+    towns = np.arange(15_000) % 3 > 0
+    lon, lat = (np.where(towns, spots[np.arange(15_000) // 300 * 300] + (spots - spots.mean()) / 60, spots) for spots in (lon, lat))
+    seasons = np.random.default_rng(7).integers(0, 3, 15_000)
+    found = places(lon, lat, keys, separation_m=reach, grid=grid, seasons=seasons)
+    monkeypatch.setattr(sampling, "_FEW", 0)
+    centres, fates = keep(found, reach), sampling._fates(found, reach)
+    assert 0.02 < (fates == sampling_kernel.OPEN).mean() < 0.4 and (fates > sampling_kernel.OPEN).sum() > 1000
+    settings = (found.seams, np.full(15_000, sampling_kernel.OPEN, np.uint8), reach, grid.step_m, grid.shift_m)
+    sampling_kernel.ask_open(found.order, found.xy, found.layers, *settings)
+    rows, on_grid = sampling_kernel.kept_places(found.order, found.xy, *settings[1:2], *settings[3:])
+    assert centres.rows.tolist() == rows.tolist()
+    np.testing.assert_array_equal(centres.xy, on_grid)
+
+
+def test_members_are_found_across_squares_in_crowds_and_for_centres_anywhere(either_way) -> None:
+    # Tiles at the corner of four squares, with hundreds of photos each, and centres however near to each other.
+    reach, rng = 30.0, np.random.default_rng(8)
+    corner = 64 * (reach + 1e-3) * np.array([180, 2000])
+    east, north = (corner + rng.normal(size=(2000, 2)) * rng.choice([10, 100, 5000], (2000, 1))).T
+    lon, lat = Transformer.from_crs(32632, 4326, always_xy=True).transform(east, north)
+    found = places(lon, lat, rng.permutation(2000).astype(np.uint64), separation_m=reach, grid=Grid())
+    centres = at_random(found, 400)
+    its = members(found, centres, reach)
+    near = np.abs(found.xy[centres.rows][:, None] - found.xy).max(axis=2) <= reach
+    assert its.starts.tolist() == [0, *np.cumsum(near.sum(axis=1))] and near.sum(axis=1).max() > 300
+    assert its.rows.tolist() == np.nonzero(near)[1].tolist()
+
+
+@pytest.mark.parametrize("dropped", [0, 30, 60])
+def test_rows_ascend_by_key_and_equal_keys_keep_their_order(dropped, either_way) -> None:
     keys = np.random.default_rng(0).integers(0, 2**64, 5000, dtype=np.uint64)
+    # Some differ in their last bits alone.
+    keys[:1000] = keys[1000:2000] ^ np.uint64(1)
     keys[::7] = keys[3]
+    keys >>= np.uint64(dropped)
     assert sampling.ascending(keys).tolist() == sorted(range(5000), key=lambda row: (int(keys[row]), row))
 
 

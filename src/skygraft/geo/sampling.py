@@ -21,12 +21,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skygraft.geo import sampling_draw
+from skygraft.geo import sampling_draw, sampling_members
 from skygraft.geo import sampling_kernel as kernel
 from skygraft.geo.compiled import interpreted
 from skygraft.geo.sampling_draw import Keys
@@ -121,8 +122,22 @@ def places(lon: Floats, lat: Floats, keys: Keys, *, separation_m: float, grid: G
 
 def keep(found: Places, separation_m: float) -> Centres:
     """The photos that start a tile, by the rule of this module, in the order in which they are asked."""
-    settings = (separation_m, found.grid.step_m, found.grid.shift_m)
-    return Centres(*_run(kernel.keep_apart, found.order, found.xy, found.layers, found.seams, *settings))
+    photos, grid = (found.order, found.xy, found.layers), (found.grid.step_m, found.grid.shift_m)
+    fates = _fates(found, separation_m)
+    _run(kernel.ask_open, *photos, found.seams, fates, separation_m, *grid)
+    return Centres(*_run(kernel.kept_places, found.order, found.xy, fates, *grid))
+
+
+def _fates(found: Places, separation_m: float) -> kernel.Fates:
+    """What becomes of each photo, by turn, as far as that is decided without looking beyond its surroundings."""
+    if len(found.order) <= _FEW:
+        return np.full(len(found.order), kernel.OPEN, np.uint8)
+    order, xy, layers, step = found.order, found.xy, found.layers, found.grid.step_m
+    turns, starts = kernel.by_square(order, xy, layers, separation_m, step)
+    fates = np.full(len(order), kernel.SHUT, np.uint8)
+    fates[found.seams.places[:-1]] = kernel.OPEN
+    kernel.decide(turns, starts, order, xy, layers, fates, separation_m, step, found.grid.shift_m)
+    return fates
 
 
 def at_random(found: Places, count: int) -> Centres:
@@ -141,8 +156,15 @@ def at_random(found: Places, count: int) -> Centres:
 
 def members(found: Places, centres: Centres, half_window_m: float) -> Members:
     """The photos at most ``half_window_m`` from each centre, in x and in y, in the centre's zone and season."""
+    views = found.seams.seen[:, 0].copy(), found.seams.layers
+    lots = [_run(sampling_members.lots, *those, half_window_m) for those in ((found.xy, found.layers), views)]
     zones = found.layers[centres.rows]
-    return Members(*_run(kernel.members_of, found.order, centres.xy, zones, found.xy, found.layers, found.seams, half_window_m))
+    starts, numbers = _run(
+        sampling_members.members_of, found.xy, found.layers, *views, np.concatenate(lots), centres.xy, zones, half_window_m
+    )
+    beyond = np.flatnonzero(numbers >= len(found.xy))
+    numbers[beyond] = found.order[found.seams.places[numbers[beyond] - len(found.xy)]]
+    return Members(starts, numbers)
 
 
 def draw(its: Members, centres: Centres, keys: Keys, most: int, *, apart: bool = True) -> Members:
@@ -159,24 +181,32 @@ def draw(its: Members, centres: Centres, keys: Keys, most: int, *, apart: bool =
 
 
 def ascending(keys: Keys) -> Rows:
-    """Rows by ascending key, of equal ones the first row first; a sixteenth of them at a time, which takes a third of the memory."""
-    order, done, sixteenths = np.empty(len(keys), np.int32), 0, np.empty(len(keys), np.uint8)
+    """Rows by ascending key, of equal ones the first row first.
+
+    The keys are parted by their first byte. In each part, numbers of the bytes that follow, with the row in place of the last ones, are
+    sorted: a third of the time that it takes to sort rows by their keys, and no memory to speak of.
+    """
+    if len(keys) <= _FEW:
+        return np.argsort(keys, kind="stable").astype(np.int32)
+    parts = np.empty(len(keys), np.uint16)
     for part in _chunks(len(keys)):
-        sixteenths[part] = keys[part] >> np.uint64(60)
-    for sixteenth in range(16):
-        rows = np.flatnonzero(sixteenths == sixteenth).astype(np.int32)
-        its = keys[rows]
-        # Numpy's fastest sorting leaves equal keys in any order, but hashes are hardly ever equal.
-        by_key = np.argsort(its)
-        if _repeats(its[by_key]):
-            by_key = np.argsort(its, kind="stable")
-        order[done : done + len(rows)] = rows[by_key]
-        done += len(rows)
+        parts[part] = keys[part] >> np.uint64(56)
+    order, starts = sampling_members.by_lot(parts)
+    bits = np.uint64(len(keys).bit_length())
+    row = (np.uint64(1) << bits) - np.uint64(1)
+    for first, last in pairwise(starts[:257]):
+        rows = order[first:last]
+        numbers = keys[rows] << np.uint64(8) & ~row | rows.astype(np.uint64)
+        numbers.sort()
+        rows[:] = numbers & row
+        starting = numbers >> bits
+        alike = np.flatnonzero(starting[1:] == starting[:-1])
+        if len(alike):
+            # Where the bytes that were looked at are equal, the whole key decides.
+            places = np.union1d(alike, alike + 1)
+            its = rows[places]
+            rows[places] = its[np.lexsort((its, keys[its]))]
     return order
-
-
-def _repeats(ascending: Keys) -> bool:
-    return bool((ascending[1:] == ascending[:-1]).any())
 
 
 def _run(loop: Callable[..., _Result], photos: Sized, *settings: Any) -> _Result:

@@ -1,13 +1,14 @@
-"""The loops behind :mod:`skygraft.geo.sampling`, compiled.
+"""The loops behind :mod:`skygraft.geo.sampling` that choose the centres, compiled.
 
-Places are looked up in a hash table of square cells. A slot holds the number of an entry; entries of one cell stand in successive slots,
-and a search runs until an empty one. Memory follows the entries and not the ground, so that photos of the whole world fit. A cell's side is
-a hair more than twice the reach: the square around a place touches its own cell and, along each axis, the neighbour that it is nearer to.
-Whether two places are near is decided by their coordinates alone.
+Keys are random, and so is where a search among what is kept goes: with ten million places it waits for memory at each step. Most places are
+therefore decided square by square (:func:`decide`), where all that is kept fits into the processor's own cache. A place is left open where
+something beyond the square, or an open place asked before it, may have a say; a few in a hundred are. Whatever is decided holds: no open
+place that is asked earlier lies near enough to matter. The open ones are asked after all others (:func:`ask_open`), by their keys.
 
-Keys are random, and so is where each search goes: with ten million places, the table is larger than the caches, and a search waits for
-memory at each step. A block of places is therefore looked up before its turns, all of them one step together, so that the processor waits
-for many at once. That look shuts out only what its turn would shut out too, as what is kept stays; every other is asked again in its turn.
+There, places are looked up in a hash table of square cells. A slot holds the number of an entry; entries of one cell stand in successive
+slots, and a search runs until an empty one. Memory follows the entries and not the ground, so that photos of the whole world fit. A cell's
+side is a hair more than twice the reach: the square around a place touches its own cell and, along each axis, the neighbour that it is
+nearer to. Whether two places are near is decided by their coordinates alone.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
+Fates = NDArray[np.uint8]
 CHOICES = 4
 """Places of the grid around a photo."""
+SHUT, OPEN = 0, CHOICES + 1
+"""Fates of a place; the numbers between say which of its places of the grid is kept, from 1 on."""
+ALONE = 8
+"""Added to the fate of a kept place that no open one can meet."""
 _FIRST_SLOTS = 1 << 12
-# So many places look together: what they have read stays in the processor's own cache until their turns.
-_BLOCK = 1024
+# Cells along a square's side, as a power of two: a square's table has 350 kB, and a twentieth of the places stay open.
+_BITS = 7
+_EDGE = 1 << _BITS
 # Metres: what rounding may push over a cell's edge is a millionth of this.
 _SLACK = 1e-3
 _32_BITS = 0xFFFFFFFF
@@ -58,24 +65,20 @@ class _Kept(NamedTuple):
     home: Flags
 
 
-class _Block(NamedTuple):
-    """The places whose turns are next.
+class _Square(NamedTuple):
+    """A square, a cell a slot.
 
     Args:
-        xy: (B, 2) metres in their own zones.
-        layers: (B,) their zones.
-        shut: (B,) whether something kept in its own zone is known to lie near.
-        slots: (B,) which slot each looks at.
-        walkers: (B,) the places that still look, by number, as many as there are.
-        entries: (B,) the entry that each of ``walkers`` has met.
+        x: (S,) metres east of what is kept in the cell, infinite where nothing is.
+        y: (S,) metres north.
+        layers: (S,) its zone.
+        open: (S,) whether an open place lies in the cell.
     """
 
-    xy: Floats
+    x: Floats
+    y: Floats
     layers: Rows
-    shut: Flags
-    slots: Ints
-    walkers: Rows
-    entries: Rows
+    open: Flags
 
 
 @compiled
@@ -134,12 +137,12 @@ def _insert(kept: _Kept, entry: int, reach: float) -> None:
 
 
 @compiled
-def _table(count: int, xy: Floats, layers: Rows, home: Flags, reach: float) -> _Kept:
+def _table(count: int, kept: _Kept, reach: float) -> _Kept:
     """A table of the first ``count`` entries, at most a quarter full."""
     size = _FIRST_SLOTS
     while size < 4 * count:
         size *= 2
-    kept = _Kept(np.full(size, -1, np.int32), xy, layers, home)
+    kept = _Kept(np.full(size, -1, np.int32), kept.xy, kept.layers, kept.home)
     for entry in range(count):
         _insert(kept, entry, reach)
     return kept
@@ -186,173 +189,179 @@ def _keep(kept: _Kept, count: int, layer: int, x: float, y: float, seams: Seams,
 
 
 @compiled
-def keep_apart(order: Rows, xy: Floats, layers: Rows, seams: Seams, reach: float, grid: float, shift: float) -> tuple[Rows, Floats]:
-    """Takes places one after the other and keeps each that no kept one is near to; the rule stands in :mod:`skygraft.geo.sampling`.
+def _asked(
+    kept: _Kept, layer: int, x: float, y: float, seams: Seams, first: int, last: int, reach: float, grid: float, shift: float
+) -> int:
+    """The fate of a place, by what is kept so far."""
+    if _near(kept, layer, x, y, reach, True) or _near_beyond(kept, seams, first, last, 0, reach):
+        return SHUT
+    for choice in range(CHOICES if grid > 0 else 1):
+        east, north = grid_place(x, y, grid, shift, choice)
+        if not (_near(kept, layer, east, north, reach, True) or _near_beyond(kept, seams, first, last, choice + 1, reach)):
+            return choice + 1
+    return SHUT
+
+
+@compiled
+def ask_open(order: Rows, xy: Floats, layers: Rows, seams: Seams, fates: Fates, reach: float, grid: float, shift: float) -> None:
+    """Asks the open places one after the other and keeps each that no kept one is near to: writes their fates.
 
     Args:
         order: (N,) rows of the places, the first to be asked first.
         xy: (M, 2) places in their own zones, metres.
         layers: (M,) their zones.
         seams: Views of places near a seam; ``places`` counts along ``order``.
+        fates: (N,) along ``order``; those of the others have been decided, and all places with a view are open or shut.
         reach: Two kept places are further apart than this.
         grid: Kept places lie on multiples of this plus ``shift``; 0: where they are.
         shift: Where the grid lies.
-
-    Returns:
-        (K,) rows of the kept places in the order, and (K, 2) what stands for them on the grid.
     """
-    most = len(order) + len(seams.layers)
-    kept = _table(0, np.empty((most, 2)), np.empty(most, np.int32), np.empty(most, np.bool_), reach)
-    rows, on_grid = np.empty(len(order), np.int32), np.empty((len(order), 2))
-    count, found, last, block = 0, 0, 0, _room()
+    most = np.count_nonzero(fates) + len(seams.layers)
+    kept, count = _Kept(np.empty(0, np.int32), np.empty((most, 2)), np.empty(most, np.int32), np.empty(most, np.bool_)), 0
     for turn in range(len(order)):
-        at = turn % _BLOCK
-        if at == 0:
-            _look(kept, block, _fetch(order[turn : turn + _BLOCK], xy, layers, block), reach)
-        first, layer = last, block.layers[at]
+        row = order[turn]
+        if SHUT < fates[turn] < OPEN:
+            kept.xy[count, 0], kept.xy[count, 1] = grid_place(xy[row, 0], xy[row, 1], grid, shift, fates[turn] - 1)
+            kept.layers[count], kept.home[count] = layers[row], True
+            count += 1
+    kept, last = _table(count, kept, reach), 0
+    for turn in range(len(order)):
+        if fates[turn] != OPEN:
+            continue
+        row = order[turn]
+        while last < len(seams.layers) and seams.places[last] < turn:
+            last += 1
+        first, layer = last, layers[row]
         while seams.places[last] == turn:
             last += 1
-        east, north = block.xy[at, 0], block.xy[at, 1]
-        if block.shut[at] or _near(kept, layer, east, north, reach, True) or _near_beyond(kept, seams, first, last, 0, reach):
-            continue
-        for choice in range(CHOICES if grid > 0 else 1):
-            x, y = grid_place(east, north, grid, shift, choice)
-            if not (_near(kept, layer, x, y, reach, True) or _near_beyond(kept, seams, first, last, choice + 1, reach)):
-                if 2 * (count + 1 + last - first) > len(kept.slots):
-                    kept = _table(count, kept.xy, kept.layers, kept.home, reach)
-                count = _keep(kept, count, layer, x, y, seams, first, last, choice + 1, reach)
-                rows[found], on_grid[found, 0], on_grid[found, 1] = order[turn], x, y
-                found += 1
-                break
-    return rows[:found], on_grid[:found]
+        if 2 * (count + 1 + last - first) > len(kept.slots):
+            kept = _table(count, kept, reach)
+        fates[turn] = _asked(kept, layer, xy[row, 0], xy[row, 1], seams, first, last, reach, grid, shift)
+        if fates[turn] != SHUT:
+            x, y = grid_place(xy[row, 0], xy[row, 1], grid, shift, fates[turn] - 1)
+            count = _keep(kept, count, layer, x, y, seams, first, last, fates[turn], reach)
 
 
 @compiled
-def _room() -> _Block:
-    numbers = np.empty((3, _BLOCK), np.int32)
-    return _Block(np.empty((_BLOCK, 2)), numbers[0], np.empty(_BLOCK, np.bool_), np.empty(_BLOCK, np.int64), numbers[1], numbers[2])
+def kept_places(order: Rows, xy: Floats, fates: Fates, grid: float, shift: float) -> tuple[Rows, Floats]:
+    """(K,) rows of the places that are kept, in the order, and (K, 2) what stands for them on the grid."""
+    count = np.count_nonzero(fates)
+    rows, on_grid, at = np.empty(count, np.int32), np.empty((count, 2)), 0
+    for turn in range(len(order)):
+        if fates[turn] != SHUT:
+            row = order[turn]
+            rows[at] = row
+            on_grid[at, 0], on_grid[at, 1] = grid_place(xy[row, 0], xy[row, 1], grid, shift, fates[turn] % ALONE - 1)
+            at += 1
+    return rows, on_grid
 
 
 @compiled
-def _fetch(rows: Rows, xy: Floats, layers: Rows, block: _Block) -> int:
-    """Reads the places of some rows; how many they are."""
-    for at in range(len(rows)):
-        block.xy[at, 0], block.xy[at, 1], block.layers[at] = xy[rows[at], 0], xy[rows[at], 1], layers[rows[at]]
-    return len(rows)
+def _side(reach: float, grid: float) -> float:
+    """A cell's side within a square: what lies beyond the neighbouring cells is out of reach, wherever on the grid both are put."""
+    return reach + 2 * grid + _SLACK
 
 
 @compiled
-def _look(kept: _Kept, block: _Block, count: int, reach: float) -> None:
-    """Marks the first ``count`` places of a block that something kept in their own zone lies near to."""
-    mask = len(kept.slots) - 1
-    block.shut[:count] = False
-    # The own cell first: most need no other.
-    for quarter in range(4):
-        walkers = 0
-        for at in range(count):
-            block.walkers[walkers] = at
-            walkers += not block.shut[at]
-        for at in block.walkers[:walkers]:
-            column, row = _cells(block.xy[at, 0], reach)[quarter // 2], _cells(block.xy[at, 1], reach)[quarter % 2]
-            block.slots[at] = _first_slot(block.layers[at], column, row, mask)
-        while walkers > 0:
-            walkers = _step(kept, block, walkers, reach)
+def by_square(order: Rows, xy: Floats, layers: Rows, reach: float, grid: float) -> tuple[Rows, Ints]:
+    """Turns square by square, in each ascending, and where the squares start; squares are hashed, and two may stand together."""
+    squares, starts = np.empty(len(xy), np.uint16), np.zeros((1 << 16) + 1, np.int64)
+    for row in range(len(xy)):
+        column, line = math.floor(xy[row, 0] / _side(reach, grid)) >> _BITS, math.floor(xy[row, 1] / _side(reach, grid)) >> _BITS
+        squares[row] = _first_slot(layers[row], column, line, 0xFFFF)
+        starts[squares[row] + 1] += 1
+    starts = np.cumsum(starts)
+    heads, turns = starts[:-1].copy(), np.empty(len(order), np.int32)
+    for turn in range(len(order)):
+        square = squares[order[turn]]
+        turns[heads[square]] = turn
+        heads[square] += 1
+    return turns, starts
 
 
 @compiled
-def _step(kept: _Kept, block: _Block, walkers: int, reach: float) -> int:
-    """Each walker looks at its slot and at the entry there; how many have to go on.
-
-    Whom it takes along is counted and not branched on: a processor that guesses a branch wrong throws away what it reads ahead. Only the
-    zone is asked behind a branch, so that it is read of near entries alone.
-    """
-    met = going = 0
-    for walker in range(walkers):
-        at = block.walkers[walker]
-        entry = kept.slots[block.slots[at]]
-        block.walkers[met], block.entries[met] = at, entry
-        met += entry >= 0
-    for walker in range(met):
-        at, entry = block.walkers[walker], block.entries[walker]
-        near = (abs(kept.xy[entry, 0] - block.xy[at, 0]) <= reach) & (abs(kept.xy[entry, 1] - block.xy[at, 1]) <= reach)
-        block.shut[at] = near and kept.layers[entry] == block.layers[at]
-        block.slots[at] = (block.slots[at] + 1) & (len(kept.slots) - 1)
-        block.walkers[going] = at
-        going += not block.shut[at]
-    return going
-
-
-@compiled
-def _enter(
-    slots: Rows, centres: Floats, zones: Rows, layer: int, x: float, y: float, reach: float, photo: int, pairs: Rows, count: int
-) -> int:
-    """Writes a pair of photo and centre for each centre that the photo is near to; the new number of pairs, room or not."""
-    mask, columns, rows = len(slots) - 1, _cells(x, reach), _cells(y, reach)
-    for quarter in range(4):
-        column, row = columns[quarter // 2], rows[quarter % 2]
-        slot = _first_slot(layer, column, row, mask)
-        entry = slots[slot]
-        while entry >= 0:
-            near = abs(centres[entry, 0] - x) <= reach and abs(centres[entry, 1] - y) <= reach and zones[entry] == layer
-            # Cells may share slots: a centre is met once for each, and counts in its own.
-            if near and _cell(centres[entry, 0], reach) == column and _cell(centres[entry, 1], reach) == row:
-                if count < len(pairs):
-                    pairs[count, 0], pairs[count, 1] = photo, entry
-                count += 1
-            slot = (slot + 1) & mask
-            entry = slots[slot]
-    return count
-
-
-@compiled
-def members_of(order: Rows, centres: Floats, zones: Rows, xy: Floats, layers: Rows, seams: Seams, reach: float) -> tuple[Ints, Rows]:
-    """The places at most ``reach`` from each centre, in the centre's zone.
+def decide(turns: Rows, starts: Ints, order: Rows, xy: Floats, layers: Rows, fates: Fates, reach: float, grid: float, shift: float) -> None:
+    """Decides all places that only their own square has a say about, and leaves the others open.
 
     Args:
-        order: (N,) what ``seams.places`` counts along.
-        centres: (K, 2) centres, metres.
-        zones: (K,) their zones.
+        turns: (N,) turns by :func:`by_square`.
+        starts: Where the squares start.
+        order: (N,) rows of the places, the first to be asked first.
         xy: (M, 2) places in their own zones, metres.
         layers: (M,) their zones.
-        seams: Views of places near a seam.
-        reach: Half the side of the square around a centre.
-
-    Returns:
-        (K + 1,) where the members of each centre start, and the rows of the members.
+        fates: (N,) along ``order``, written here; all are shut, and those of places with a view beyond a seam open.
+        reach: Two kept places are further apart than this.
+        grid: Kept places lie on multiples of this plus ``shift``; 0: where they are.
+        shift: Where the grid lies.
     """
-    slots = _table(len(centres), centres, zones, np.ones(len(centres), np.bool_), reach).slots
-    pairs = np.empty((2 * len(xy) + _FIRST_SLOTS, 2), np.int32)
-    count = row = view = 0
-    while row < len(xy) or view < len(seams.layers):
-        if row < len(xy):
-            photo, layer, x, y = row, layers[row], xy[row, 0], xy[row, 1]
-        else:
-            photo, layer, x, y = order[seams.places[view]], seams.layers[view], seams.seen[view, 0, 0], seams.seen[view, 0, 1]
-        after = _enter(slots, centres, zones, layer, x, y, reach, photo, pairs, count)
-        if after > len(pairs):
-            # Once more, with room for all.
-            more = np.empty((2 * after, 2), np.int32)
-            more[:count] = pairs[:count]
-            pairs = more
-            continue
-        count = after
-        if row < len(xy):
-            row += 1
-        else:
-            view += 1
-    return _by_entry(pairs[:count], len(centres))
+    cells, most = _EDGE * _EDGE, np.diff(starts).max()
+    square = _Square(np.full(cells, np.inf), np.full(cells, np.inf), np.empty(cells, np.int32), np.zeros(cells, np.bool_))
+    its_xy, its_layers, its_fates = np.empty((most, 2)), np.empty(most, np.int32), np.empty(most, np.uint8)
+    slots, asked = np.empty(most, np.int32), np.empty(most, np.int32)
+    for number in range(len(starts) - 1):
+        its, count = turns[starts[number] : starts[number + 1]], 0
+        # Read all at once, for each of these reads waits for memory.
+        for at in range(len(its)):
+            row = order[its[at]]
+            its_xy[at, 0], its_xy[at, 1], its_layers[at], its_fates[at] = xy[row, 0], xy[row, 1], layers[row], fates[its[at]]
+        for at in range(len(its)):
+            x, y, layer = its_xy[at, 0], its_xy[at, 1], its_layers[at]
+            if not _near_within(square, layer, x, y, reach, grid):
+                its_fates[at], slots[at] = _decided(square, layer, x, y, its_fates[at] == OPEN, reach, grid, shift)
+                asked[count] = at
+                count += 1
+            elif its_fates[at] == OPEN:
+                fates[its[at]] = SHUT
+        for at in asked[:count]:
+            alone = SHUT < its_fates[at] < OPEN and not _waits(square, slots[at])
+            fates[its[at]] = its_fates[at] + ALONE if alone else its_fates[at]
+        for at in asked[:count]:
+            square.x[slots[at]], square.y[slots[at]], square.open[slots[at]] = np.inf, np.inf, False
 
 
 @compiled
-def _by_entry(pairs: Rows, entries: int) -> tuple[Ints, Rows]:
-    """Where the photos of each entry start, and the photos."""
-    starts = np.zeros(entries + 1, np.int64)
-    for pair in range(len(pairs)):
-        starts[pairs[pair, 1] + 1] += 1
-    for entry in range(entries):
-        starts[entry + 1] += starts[entry]
-    heads, photos = starts[:-1].copy(), np.empty(len(pairs), np.int32)
-    for pair in range(len(pairs)):
-        photos[heads[pairs[pair, 1]]] = pairs[pair, 0]
-        heads[pairs[pair, 1]] += 1
-    return starts, photos
+def _slot(column: int, row: int) -> int:
+    """The slot of a cell; what lies beyond an edge of the square has those at the opposite edge, and is told apart by its coordinates."""
+    return (row & (_EDGE - 1)) << _BITS | (column & (_EDGE - 1))
+
+
+@compiled
+def _near_within(square: _Square, layer: int, x: float, y: float, reach: float, grid: float) -> bool:
+    """Whether something kept in the square lies near; without a branch, since a processor that guesses it wrong loses more time."""
+    column, row, near = math.floor(x / _side(reach, grid)), math.floor(y / _side(reach, grid)), False
+    for east in range(-1, 2):
+        for north in range(-1, 2):
+            slot = _slot(column + east, row + north)
+            near |= (abs(square.x[slot] - x) <= reach) & (abs(square.y[slot] - y) <= reach) & (square.layers[slot] == layer)
+    return near
+
+
+@compiled
+def _waits(square: _Square, slot: int) -> bool:
+    """Whether a cell lies on the square's edge, or holds an open place or borders on one that does."""
+    column, row = slot & (_EDGE - 1), slot >> _BITS
+    found = (column + 1) & (_EDGE - 1) < 2 or (row + 1) & (_EDGE - 1) < 2
+    for east in range(-1, 2):
+        for north in range(-1, 2):
+            found |= square.open[_slot(column + east, row + north)]
+    return found
+
+
+@compiled
+def _decided(square: _Square, layer: int, x: float, y: float, waits: bool, reach: float, grid: float, shift: float) -> tuple[int, int]:
+    """The fate of a place that nothing kept is near to, and the slot that it has changed."""
+    column, row = math.floor(x / _side(reach, grid)), math.floor(y / _side(reach, grid))
+    own = _slot(column, row)
+    waits |= _waits(square, own)
+    for choice in range(CHOICES if grid > 0 else 1):
+        east, north = grid_place(x, y, grid, shift, choice)
+        if not waits and not _near_within(square, layer, east, north, reach, grid):
+            slot = _slot(math.floor(east / _side(reach, grid)), math.floor(north / _side(reach, grid)))
+            if square.x[slot] == np.inf:
+                square.x[slot], square.y[slot], square.layers[slot] = east, north, layer
+                return choice + 1, slot
+            # A slot has room for one.
+            waits = True
+    if waits:
+        square.open[own] = True
+    return OPEN if waits else SHUT, own
