@@ -66,19 +66,19 @@ def ours(count: int) -> dict[str, Any]:
     sampling._FEW = 0
     seams = Seams(np.array([-1], np.int32), np.empty(0, np.int32), np.empty((0, 5, 2)))
 
-    def places(xy: np.ndarray, keys: np.ndarray) -> Places:
-        order = ascending(keys)
+    def places(xy: np.ndarray, order: np.ndarray) -> Places:
         zone = np.full(len(xy), 32632, np.int32)
         return Places(order, zone, xy, zone, seams, Grid())
 
-    few = places(np.zeros((1, 2)), np.zeros(1, np.uint64))
+    few = places(np.zeros((1, 2)), ascending(np.zeros(1, np.uint64)))
     draw(members(few, keep(few, REACH_M), REACH_M), keep(few, REACH_M), np.zeros(1, np.uint64), MOST)
     loaded = time.perf_counter() - started
     xy, keys = photos(count)
     before = highest_mb(anew=True)
     start = time.perf_counter()
-    found = places(xy, keys)
+    order = ascending(keys)
     del keys
+    found = places(xy, order)
     centres = keep(found, REACH_M)
     kept = time.perf_counter() - start
     peak = highest_mb()
