@@ -57,11 +57,9 @@ def agree(path: Path, windows: list[Window]) -> None:
             assert np.array_equal(pixels.transpose(2, 0, 1), part)
 
 
-@pytest.mark.parametrize("count", [3, 4])
-@pytest.mark.parametrize("case", CASES)
+# YCbCr has three samples.
+@pytest.mark.parametrize(("case", "count"), [(case, count) for case in CASES for count in (3, 4) if (case, count) != ("jpeg-ycbcr", 4)])
 def test_windows_equal_rasterios(case: str, count: int, tmp_path: Path) -> None:
-    if case == "jpeg-ycbcr" and count == 4:
-        pytest.skip("YCbCr has three samples")
     write(tmp_path / "x.tif", count, "uint8", **CASES[case])
     agree(tmp_path / "x.tif", WINDOWS)
 
