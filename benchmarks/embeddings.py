@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, help="how many photos, for each network")
     parser.add_argument("--threads", type=int, default=2, help="threads that compute, and threads that decode")
     parser.add_argument("--models", nargs="*", help="which networks, instead of all")
-    parser.add_argument("--peers", nargs="*", default=["plain", "clip_retrieval"], help="beside whom")
+    parser.add_argument("--peers", nargs="*", choices=["plain", "clip_retrieval"], default=["plain", "clip_retrieval"], help="beside whom")
     arguments = parser.parse_args()
     if arguments.threads != 2:
         arguments.peers = ["plain"]
