@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -93,30 +92,21 @@ def _api(programs: Path, settings: Mapping[str, str], folder: Path) -> Iterator[
     _call(pypgstac, "migrate", environment=settings)
     for name in ("collections", "items"):
         _call(pypgstac, "load", name, str(folder / f"{name}.ndjson"), "--method", "upsert", environment=settings)
-    port = _free_port()
-    command = [str(programs / "bin" / "uvicorn"), "--factory", "stac_fastapi.pgstac.app:create_app", "--port", str(port)]
     enabled = {**settings, "ENABLED_EXTENSIONS": "query,sort,fields,filter,pagination"}
-    with (folder / "api.log").open("wb") as log:
-        server = subprocess.Popen([*command, "--host", "127.0.0.1"], env=enabled, stdout=log, stderr=log)
+    # The server takes over a socket that listens already: whoever asks before it is ready waits in the queue.
+    with socket.create_server(("127.0.0.1", 0)) as listener, (folder / "api.log").open("wb") as log:
+        url, handed = f"http://127.0.0.1:{listener.getsockname()[1]}/", listener.fileno()
+        command = [str(programs / "bin" / "uvicorn"), "--factory", "stac_fastapi.pgstac.app:create_app", "--fd", str(handed)]
+        server = subprocess.Popen(command, env=enabled, stdout=log, stderr=log, pass_fds=[handed])
     try:
-        url = f"http://127.0.0.1:{port}/"
-        _wait_for(url, server, folder / "api.log")
+        try:
+            urllib.request.urlopen(url, timeout=_DEADLINE_S).read()
+        except OSError:
+            raise AssertionError((folder / "api.log").read_text(encoding="utf-8", errors="replace")) from None
         yield url
     finally:
         server.kill()
         server.wait()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + _DEADLINE_S
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).read()
-            return
-        except OSError:
-            if server.poll() is not None or time.monotonic() > end:
-                raise AssertionError(log.read_text(encoding="utf-8", errors="replace")) from None
-            time.sleep(0.1)
 
 
 def _free_port() -> int:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from skygraft.config.aerial import WebTiles
 from skygraft.config.load import load_mapping
+from skygraft.config.model import Config
 from skygraft.core.errors import ConfigError
 from skygraft.geo.mercator import WebTile
 from skygraft.imagery.aerial.templates import address, leads_to
@@ -113,7 +114,7 @@ BASE: dict[str, object] = {
 }
 
 
-def config(imagery: dict[str, object], **more: object) -> object:
+def config(imagery: dict[str, object], **more: object) -> Config:
     from pathlib import Path
 
     return load_mapping({**BASE, "imagery": {"a": {"plan": "p", **imagery}}, **more}, Path(), "test")
@@ -121,10 +122,14 @@ def config(imagery: dict[str, object], **more: object) -> object:
 
 def test_another_service_is_one_setting_apart() -> None:
     bing = {"source": "bing", "zoom": 17, "grid": "plan", "max_nodata": 0.1}
-    config(bing)
-    config(bing | {"source": "azure_maps"})
-    config(bing | {"source": "wayback", "release": 10})
-    config(bing | {"source": "xyz", "url": "https://a/{z}/{x}/{y}", "name": "n", "licence": "l"})
+    others: list[dict[str, object]] = [
+        {"source": "azure_maps"},
+        {"source": "wayback", "release": 10},
+        {"source": "xyz", "url": "https://a/{z}/{x}/{y}", "name": "n", "licence": "l"},
+    ]
+    for other in [{}, *others]:
+        section = config(bing | other).imagery["a"].model_dump()
+        assert {name: section[name] for name in (bing | other)} == bing | other
 
 
 def test_keys_do_not_stand_in_a_configuration() -> None:

@@ -14,6 +14,7 @@ import socket
 import ssl
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -105,7 +106,7 @@ class Wire:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, told_time)
 
 
-class Answer:
+class Answer(ABC):
     """An answer whose head has come.
 
     Args:
@@ -119,9 +120,9 @@ class Answer:
         # Of the body, as it came over the wire.
         self.received = 0
 
+    @abstractmethod
     def reusable(self) -> bool:
         """Whether the connection can carry another request now."""
-        raise NotImplementedError
 
 
 class _Plain(Answer):
