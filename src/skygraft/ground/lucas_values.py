@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skygraft.ground.photo_rows import FIRST_YEAR, LAST_YEAR
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -55,7 +57,7 @@ def signed(longitude: Floats, sign: pa.ChunkedArray | None) -> Floats:
 
 
 def dates(column: pa.ChunkedArray) -> npt.NDArray[np.datetime64]:
-    """Days (``datetime64[D]``) from ``dd/mm/yy``, ``dd/mm/yyyy`` or ISO; years of two digits are of this century."""
+    """Days (``datetime64[D]``) from ``dd/mm/yy``, ``dd/mm/yyyy`` or ISO; years of two digits are of this century, those of no photo count as none."""
     text = pc.utf8_trim_whitespace(column)
     found = np.full(len(column), np.datetime64("NaT", "D"))
     for pattern in (_DAY_FIRST, _ISO):
@@ -68,6 +70,7 @@ def dates(column: pa.ChunkedArray) -> npt.NDArray[np.datetime64]:
         days = months.astype("datetime64[D]") + (day - 1)
         # 31/02 would otherwise become a day in March.
         real = here & (month >= 1) & (month <= 12) & (day >= 1) & (days.astype("datetime64[M]") == months)
+        real &= (year >= FIRST_YEAR) & (year <= LAST_YEAR)
         found[real] = days[real]
     return found
 

@@ -20,8 +20,8 @@ from skygraft.core.schemas import PHOTOS
 from skygraft.ground.areas import Region
 
 UNKNOWN_YEAR = 0
-# Niepce's view from his window, and long after ourselves.
-_FIRST_YEAR, _LAST_YEAR = 1826, 2200
+FIRST_YEAR, LAST_YEAR = 1826, 2200
+"""Niepce's view from his window, and long after ourselves: photos of other years there are none."""
 # A tag holds no other: to look from each of many signs for its end would take hours.
 _MARKUP = re.compile(r"<[^<>]*>")
 _STAMP = re.compile(r"(\d{4})[-:](\d{2})[-:](\d{2})(?:[ T](\d{2}):(\d{2})(?::(\d{2}))?)?")
@@ -106,7 +106,7 @@ def moment_of(text: object) -> datetime | None:
 
 def believable(moment: datetime | None) -> datetime | None:
     """``moment`` if photos can have been taken then: a clock that was never set, or a slip, gives years that no calendar goes around."""
-    return moment if moment is not None and _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
+    return moment if moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR else None
 
 
 def _moment(text: str) -> datetime | None:
