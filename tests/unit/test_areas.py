@@ -33,6 +33,16 @@ def test_a_box_across_the_antimeridian_is_two() -> None:
     assert region(Area(bbox=(170.0, 0.0, -180.0, 1.0))).boxes == ((170.0, 0.0, 180.0, 1.0),)
 
 
+def test_a_place_on_the_antimeridian_lies_in_an_area_that_ends_there_from_either_side(tmp_path: Path) -> None:
+    lon, lat = np.array([180.0, -180.0, 179.0, -179.0]), np.full(4, -17.0)
+    for box in ((177.0, -20.0, 180.0, -15.0), (-180.0, -20.0, -177.0, -15.0)):
+        expected = [True, True, box[2] == 180.0, box[0] == -180.0]
+        assert region(Area(bbox=box)).covers(lon, lat).tolist() == expected
+        assert region(save(tmp_path / f"{box[0]:.0f}.geojson", shapely.box(*box))).covers(lon, lat).tolist() == expected
+    whole = region(Area(bbox=(-180.0, -20.0, 180.0, -15.0)))
+    assert whole.covers(lon, lat).all() and not whole.covers(lon, -lat).any()
+
+
 def test_polygons_of_any_coordinate_system_are_read(tmp_path: Path) -> None:
     metres = geopandas.GeoSeries([shapely.box(10.0, 40.0, 10.5, 40.5)], crs="EPSG:4326").to_crs("EPSG:32632")
     here = region(save(tmp_path / "metres.gpkg", metres.iloc[0], crs="EPSG:32632"))

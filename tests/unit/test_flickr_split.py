@@ -246,6 +246,14 @@ def test_no_page_after_the_limit_is_asked_and_no_part_is_left_too_large() -> Non
     assert 120 <= len(asked) < 400
 
 
+def test_a_photo_on_the_antimeridian_belongs_to_a_part_that_ends_there_from_either_side() -> None:
+    window = Window.of_days(FIRST, LAST)
+    lon, lat = np.array([180.0, -180.0, -179.999995, 179.0, -179.0]), np.full(5, 1.0)
+    taken = np.full(5, np.datetime64(window.start))
+    assert BoxPart((177.0, 0.0, 180.0, 2.0), window).holds(lon, lat, taken).tolist() == [True, True, True, True, False]
+    assert BoxPart((-180.0, 0.0, -177.0, 2.0), window).holds(lon, lat, taken).tolist() == [True, True, True, False, True]
+
+
 def test_discs_are_not_cut_and_stop_at_their_pages() -> None:
     discs = [DiscPart(5.5, 50.5, 2.0, Window.of_days(FIRST, LAST)), DiscPart(5.7, 50.5, 2.0, Window.of_days(FIRST, LAST))]
     asked: list[Ask] = []

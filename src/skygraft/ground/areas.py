@@ -38,12 +38,13 @@ class Region:
     polygons: Any = None
 
     def covers(self, lon: Floats, lat: Floats) -> Flags:
-        """Whether places lie inside or on the edge."""
+        """Whether places lie inside or on the edge; the antimeridian is the same place as 180 degrees east and west."""
         if self.polygons is not None:
             inside: Flags = shapely.intersects_xy(self.polygons, lon, lat)
+            two_names = np.abs(lon) == _HALF_TURN
+            inside[two_names] |= shapely.intersects_xy(self.polygons, -lon[two_names], lat[two_names])
             return inside
-        within = [(lon >= west) & (lon <= east) & (lat >= south) & (lat <= north) for west, south, east, north in self.boxes]
-        covered: Flags = np.logical_or.reduce(within)
+        covered: Flags = np.logical_or.reduce([box_holds(box, lon, lat) for box in self.boxes])
         return covered
 
     def touches(self, box: Box) -> bool:
@@ -89,6 +90,21 @@ class Region:
             found.append((lon[inside], lat[inside]))
             missing, drawn = missing - len(inside), drawn + _DRAWN_AT_ONCE
         return np.concatenate([lon for lon, _ in found]), np.concatenate([lat for _, lat in found])
+
+
+def box_holds(box: Box, lon: Floats, lat: Floats, slack: float = 0.0) -> Flags:
+    """Whether places lie in a box, its edges included; an edge on the antimeridian is the same as 180 degrees east and west.
+
+    Args:
+        box: The box.
+        lon: Degrees, shape (n,).
+        lat: Degrees, shape (n,).
+        slack: How far outside a place may lie, degrees.
+    """
+    west, south, east, north = box
+    turns = [(lon + turn >= west - slack) & (lon + turn <= east + slack) for turn in (-_TURN, 0.0, _TURN)]
+    held: Flags = np.logical_or.reduce(turns) & (lat >= south - slack) & (lat <= north + slack)
+    return held
 
 
 def _box_km2(box: Box) -> float:

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from skygraft.ground.areas import Box
+from skygraft.ground.areas import Box, box_holds
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -117,9 +117,7 @@ class BoxPart:
 
     def holds(self, lon: Floats, lat: Floats, taken: Times) -> Flags:
         """Whether photos belong to it."""
-        west, south, east, north = self.box
-        inside = (lon >= west - _ROUNDING) & (lon <= east + _ROUNDING) & (lat >= south - _ROUNDING) & (lat <= north + _ROUNDING)
-        within: Flags = inside & self.window.holds(taken)
+        within: Flags = box_holds(self.box, lon, lat, _ROUNDING) & self.window.holds(taken)
         return within
 
 
