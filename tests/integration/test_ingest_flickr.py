@@ -295,6 +295,17 @@ def test_a_spot_that_is_too_full_is_told_with_its_count(caplog: pytest.LogCaptur
     assert len(rows()) >= 4_000
 
 
+def test_places_of_which_a_sample_takes_no_more_pages_are_not_put_down_to_the_service(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    records = [record(n + 1, 5.5, 50.25, "2015-05-05 05:05:05", owner=f"{n}@N00") for n in range(600)]
+    with flickr_server(records) as server:
+        sample = {"sampling": "uniform", "area": {"bbox": [5.49, 50.24, 5.51, 50.26]}, "draws": 3, "radius_km": 5, "pages_a_place": 2}
+        ingest_flickr.run(configuration(server.base, **sample), photos="trial")
+    assert len(rows()) == 500
+    assert "of 3 of 3 places only the first 2 pages (pages_a_place) were asked: they have more photos" in caplog.text
+    assert "cannot be cut" not in caplog.text and "estimates" not in caplog.text
+
+
 def test_the_key_is_written_nowhere(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     caplog.set_level(logging.DEBUG)
 

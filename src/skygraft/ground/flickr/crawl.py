@@ -141,6 +141,9 @@ def _check_licences(said: dict[int, str]) -> None:
 
 def tell_outcome(outcome: Outcome, name: str) -> None:
     """Logs what a user should know of a search: parts that are too full, and counts that were not reached."""
+    if outcome.sampled:
+        places = f"{outcome.sampled} of {outcome.parts} places"
+        _LOG.info("%s: of %s only the first %d pages (pages_a_place) were asked: they have more photos", name, places, outcome.pages)
     if len(outcome.too_many) > _NAMED:
         _LOG.warning("%s: %d parts have more photos than the service gives, and cannot be cut; some of them:", name, len(outcome.too_many))
     for key, total in outcome.too_many[:_NAMED]:

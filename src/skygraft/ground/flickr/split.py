@@ -95,12 +95,16 @@ class Outcome:
         parts: Parts that were gathered.
         splits: Parts that were cut.
         too_many: Keys and counts of parts that are above the service's limit and cannot be cut.
+        pages: Pages of a part that are asked at most.
+        sampled: Parts with more photos than these pages hold, of which the service would have given more.
         short: Parts that gave fewer photos than counted, and how many fewer in all.
     """
 
     parts: int = 0
     splits: int = 0
     too_many: list[tuple[str, int]] = field(default_factory=list)
+    pages: int = 0
+    sampled: int = 0
     short: tuple[int, int] = (0, 0)
 
 
@@ -114,7 +118,7 @@ class Crawl:
     """
 
     def __init__(self, parts: Iterable[Part], limits: Limits, wanted: Callable[[Part], bool] = lambda part: True) -> None:
-        self.outcome = Outcome()
+        self.outcome = Outcome(pages=limits.pages)
         self._limits, self._wanted = limits, wanted
         self._waiting: dict[str, Ask] = {}
         self._gathering: dict[str, _Gathering] = {}
@@ -205,7 +209,9 @@ class Crawl:
 
     def _finish(self, state: _Gathering, missing: int, capped: bool) -> None:
         self.outcome.parts += 1
-        if capped:
+        if capped and self._limits.pages * self._limits.page < self._limits.most:
+            self.outcome.sampled += 1
+        elif capped:
             self.outcome.too_many.append((state.part.key, max(state.total, len(state.found))))
         elif missing > 0:
             parts, photos = self.outcome.short
