@@ -97,6 +97,28 @@ def test_the_address_that_was_looked_at_is_the_one_connected_to(monkeypatch: pyt
     assert answers == ["192.0.0.9", "127.0.0.1"]
 
 
+def test_the_public_addresses_of_a_host_are_tried_in_turn_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with three addresses: one of ours, a public one that is down, and a public one that answers."""
+    tried: list[str] = []
+
+    def lookup(host: str, port: int, *arguments: object, **options: object) -> list[object]:
+        if host == "many.test":
+            return [entry for address in ("127.0.0.1", "192.0.0.9", "192.0.0.10") for entry in real(address, port, *arguments, **options)]
+        tried.append(host)
+        # Both are of the public internet, and here stand for a closed and an open port of this machine.
+        return real("127.0.0.1", closed if host == "192.0.0.9" else port, *arguments, **options)
+
+    real: Callable[..., list[object]] = socket.getaddrinfo
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = listener.getsockname()[1]
+    with scripted_server({"/end": [ok(BODY)]}) as far, client(attempts=1) as http:
+        script = {"/a": [status(302, headers={"Location": f"http://many.test:{far.base.rpartition(':')[2]}/end"})]}
+        with scripted_server(script) as server:
+            monkeypatch.setattr(socket, "getaddrinfo", lookup)
+            assert http.get(server.url("/a")).content == BODY
+    assert tried[-2:] == ["192.0.0.9", "192.0.0.10"] and "127.0.0.1" not in tried[1:]
+
+
 def test_a_connection_that_the_user_asked_for_serves_no_redirect_from_outside() -> None:
     with scripted_server({"/open": [ok(BODY)], "/end": [ok(BODY)]}) as inner:
         script = {"/a": [status(302, headers={"Location": inner.url("/end")})]}

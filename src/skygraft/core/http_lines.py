@@ -25,7 +25,7 @@ from urllib3.util import connection as connecting
 from urllib3.util import create_urllib3_context, make_headers
 from urllib3.util.url import Url
 
-from skygraft.core.http_wire import Answer, Wire, exchange, request, told
+from skygraft.core.http_wire import Answer, Wire, answer, exchange, request, told
 from skygraft.core.public_addresses import PrivateAddressError, is_public, may_be_public
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ class _HttpsConnection(urllib3.connection.HTTPSConnection):
 
 
 def _public_socket(connection: urllib3.connection.HTTPConnection) -> socket.socket:
-    """Connects to one of the host's public addresses: the one that was looked at, so that a second answer of its DNS gains nothing."""
+    """Connects to the first of the host's public addresses that lets one in.
+
+    It is an address that was looked at, so that a second answer of its DNS gains nothing.
+    """
     host = connection._dns_host
     try:
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)]
@@ -93,15 +96,22 @@ def _public_socket(connection: urllib3.connection.HTTPConnection) -> socket.sock
         raise urllib3.exceptions.NameResolutionError(host, connection, error) from error
     except UnicodeError as error:
         raise urllib3.exceptions.LocationParseError(host) from error
-    address = next((one for one in found if is_public(one)), None)
-    if address is None:
+    public = [one for one in found if is_public(one)]
+    if not public:
         raise PrivateAddressError(host)
-    try:
-        return connecting.create_connection((address, connection.port or 0), connection.timeout, None, connection.socket_options)
-    except TimeoutError as error:
-        raise urllib3.exceptions.ConnectTimeoutError(connection, "no connection in time") from error
-    except OSError as error:
-        raise urllib3.exceptions.NewConnectionError(connection, "no connection") from error
+    failure: OSError | None = None
+    until: float | None = getattr(_CURRENT, "until", None)
+    for address in public:
+        try:
+            return connecting.create_connection((address, connection.port or 0), connection.timeout, None, connection.socket_options)
+        except OSError as error:
+            failure = error
+        # However many addresses a name has, the request's time is one.
+        if until is not None and time.monotonic() >= until:
+            break
+    if isinstance(failure, TimeoutError):
+        raise urllib3.exceptions.ConnectTimeoutError(connection, "no connection in time") from failure
+    raise urllib3.exceptions.NewConnectionError(connection, "no connection") from failure
 
 
 class _PublicHttpConnection(_HttpConnection):
@@ -161,14 +171,53 @@ class HttpLine:
         """
         until = time.monotonic() + left
         pool = self._pool_for(url, public)
-        for_proxy = pool.proxy_headers if self._forwards else {}
-        asked = request(url.url if self._forwards else url.request_uri, _named(url), {**for_proxy, **headers}, body)
+        asked = self._request(pool, url, headers, body)
         if self._connection is None or not self._connection.is_connected:
             self._hang_up()
             self._connection = _opened(pool, timeout[0], tunnel=self._tunnels)
         sock = self._connection.sock
         assert sock is not None, "a connection that stands has a socket"
         return exchange(sock, Wire(sock, timeout[1], until), asked)
+
+    def ask_now(self, url: Url, headers: Mapping[str, str]) -> socket.socket | None:
+        """Sends a GET without any wait, on a connection that stands; who watches the socket reads the answer, or has :meth:`go_on` do it.
+
+        Returns:
+            The socket, which waits for nothing now; none where no connection to that host stands.
+
+        Raises:
+            OSError: The request cannot be sent.
+            urllib3.exceptions.LocationParseError: No request can be made of the address.
+        """
+        if self._pool is None or self._connection is None or self._leads != (url.scheme, url.host, url.port, False):
+            return None
+        sock = self._connection.sock
+        if sock is None or not self._connection.is_connected:
+            return None
+        asked = self._request(self._pool, url, headers, None)
+        sock.settimeout(0.0)
+        if sock.send(asked) < len(asked):
+            raise TimeoutError("the request does not go out")
+        return sock
+
+    def go_on(self, start: bytes, patience: float, left: float) -> Answer:
+        """Receives the head of the answer to :meth:`ask_now`, with all the waits that it takes.
+
+        Args:
+            start: What has come of it.
+            patience: Seconds between two arrivals of bytes.
+            left: Seconds until the answer must be whole.
+
+        Raises:
+            urllib3.exceptions.HTTPError: There is no answer.
+        """
+        sock = None if self._connection is None else self._connection.sock
+        assert sock is not None, "there is a connection on which it was asked"
+        return answer(sock, Wire(sock, patience, time.monotonic() + left), start)
+
+    def _request(self, pool: urllib3.HTTPConnectionPool, url: Url, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        for_proxy = pool.proxy_headers if self._forwards else {}
+        return request(url.url if self._forwards else url.request_uri, _named(url), {**for_proxy, **headers}, body)
 
     def settle(self, answer: Answer) -> None:
         """Keeps the connection where the answer has been read to its end and the server keeps it too."""

@@ -57,7 +57,10 @@ def signed(longitude: Floats, sign: pa.ChunkedArray | None) -> Floats:
 
 
 def dates(column: pa.ChunkedArray) -> npt.NDArray[np.datetime64]:
-    """Days (``datetime64[D]``) from ``dd/mm/yy``, ``dd/mm/yyyy`` or ISO, years of two digits of this century; none of years without photos."""
+    """Days (``datetime64[D]``) from ``dd/mm/yy``, ``dd/mm/yyyy`` or ISO; two digits are years of this century.
+
+    None of years from which there are no photos.
+    """
     text = pc.utf8_trim_whitespace(column)
     found = np.full(len(column), np.datetime64("NaT", "D"))
     for pattern in (_DAY_FIRST, _ISO):
