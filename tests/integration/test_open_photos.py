@@ -403,6 +403,17 @@ def test_the_days_requests_are_counted_over_runs_and_the_search_goes_on_another_
         assert used < len(server.queries) == len({query["id_above"] for query in server.queries})
 
 
+@pytest.mark.parametrize("spoilt", [Response(503), HTML], ids=["by its status", "by its text"])
+def test_every_try_counts_among_the_days_requests(spoilt: Response) -> None:
+    with stand_in(INaturalist(scattered(600)).serve, lambda number, request, response: spoilt) as server:
+        with pytest.raises(EndpointError, match="iNaturalist allows 2 requests a day"):
+            ingested(server, "inaturalist", requests_a_day=2)
+        assert len(server.queries) == 2
+        with pytest.raises(EndpointError, match="iNaturalist allows 4 requests a day"):
+            ingested(server, "inaturalist", requests_a_day=4)
+        assert len(server.queries) == 4
+
+
 @pytest.mark.parametrize("source", ["commons", "mapillary", "inaturalist"])
 def test_a_killed_search_goes_on_where_it_was(source: str, tmp_path: Path) -> None:
     photos = scattered(9000 if source == "inaturalist" else 3000)

@@ -124,6 +124,8 @@ class HttpClient:
         tries = 0
         while True:
             request = prepare()
+            if request.before is not None:
+                request.before()
             trace.attempts, tries = trace.attempts + 1, tries + 1
             problem = self._try(request, sink, trace, tries)
             if problem is None:

@@ -71,6 +71,7 @@ class Request:
         body: What a POST sends, again with every try; none: a GET.
         read_error: Reads a failure in the service's own words; none: by its status.
         heed: Reads the head of a success, for services that say their trouble there; none: a success is one.
+        before: Called before every try, such as to count it; what it raises goes to the caller.
     """
 
     url: str
@@ -81,6 +82,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     read_error: Reading | None = field(default=None, repr=False)
     heed: Heeding | None = field(default=None, repr=False)
+    before: Callable[[], None] | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return f"Request({public_url(self.url)!r}, key={self.key!r})"

@@ -57,7 +57,7 @@ def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog, limit
         api_url: The service's address.
         choice: Which photos count.
         log: What has been answered, and where answers go.
-        limit: Counts the day's requests.
+        limit: Counts the day's requests, every try of them.
 
     Raises:
         ItemError: The service refuses, or failed at every try; what was answered is kept.
@@ -69,8 +69,7 @@ def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog, limit
             name = f"{','.join(f'{edge:.7f}' for edge in box)};{above}"
             following = log.following(name)
             if following is None:
-                limit.take(client.clock)
-                following, photos = _page(client, api_url, choice, box, above)
+                following, photos = _page(client, api_url, choice, box, above, limit)
                 log.add(name, following, photos)
                 _LOG.info("observations above %d: %d photos", above, photos.num_rows)
             if not following:
@@ -78,7 +77,7 @@ def search(client: HttpClient, api_url: str, choice: Choice, log: PageLog, limit
             above = int(following)
 
 
-def _page(client: HttpClient, api_url: str, choice: Choice, box: Box, above: int) -> tuple[str, pa.Table]:
+def _page(client: HttpClient, api_url: str, choice: Choice, box: Box, above: int, limit: DailyLimit) -> tuple[str, pa.Table]:
     """The last number of a page, empty where no more follow, and its photos."""
     west, south, east, north = box
     first, last = choice.days
@@ -99,7 +98,8 @@ def _page(client: HttpClient, api_url: str, choice: Choice, box: Box, above: int
         "id_above": above,
     }
     asked |= {name: day.isoformat() for name, day in (("d1", first), ("d2", last)) if day is not None}
-    request = Request(f"{api_url}?{urlencode(asked, safe=',')}", key=f"inaturalist {box} {above}")
+    url, name = f"{api_url}?{urlencode(asked, safe=',')}", f"inaturalist {box} {above}"
+    request = Request(url, key=name, before=lambda: limit.take(client.clock))
 
     def read(answer: Document) -> tuple[str, pa.Table]:
         if "error" in answer or "results" not in answer:
