@@ -59,7 +59,9 @@ class INaturalistPhotos(PhotoSource):
     max_accuracy_m: float = Field(100.0, gt=0, description="leave out places that are less sure, metres")
     size: Literal["small", "medium", "large", "original"] = Field("medium", description="which picture is fetched")
     api_url: str = operation("https://api.inaturalist.org/v1/observations", "the service's address")
-    requests_a_day: int = operation(10_000, "requests in 24 hours, every try of all runs; the ingest stops there and goes on another day", ge=1)
+    requests_a_day: int = operation(
+        10_000, "requests in 24 hours, every try of all runs; the ingest stops there and goes on another day", ge=1
+    )
     api_network: Network = operation(
         Network(concurrency=1, per_second=1.0), "limits towards the service; 'network' is for the pictures' host"
     )
