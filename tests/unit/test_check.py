@@ -154,6 +154,10 @@ def test_a_table_that_is_there_is_counted() -> None:
     # With a month either side: Vienna May to August, Lisbon June to August.
     wider = load_mapping({**config.model_dump(mode="json"), "imagery": {"i": {"plan": "t", "months_either_side": 1}}}, Path(), "test")
     assert count_imagery(wider, "i").searches == 4 + 3
+    # By quarters: Vienna April to September, Lisbon July to September; a scene serves three months.
+    quarters = {"plan": "t", "season_months": 3, "order": "least_cloud"}
+    seasons = count_imagery(load_mapping({**config.model_dump(mode="json"), "imagery": {"i": quarters}}, Path(), "test"), "i")
+    assert seasons.searches == 6 + 3 and seasons.scenes <= found.scenes
 
 
 def test_searches_estimated_from_photos_are_those_of_the_plan() -> None:

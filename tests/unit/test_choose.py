@@ -137,6 +137,26 @@ def test_the_window_is_the_months_own_or_so_many_around_also_across_years() -> N
     assert chosen([january], scenes, months_either_side=2) == [["2019-01-31", "2018-12-01", "2018-11-30", "2019-03-01"]]
 
 
+def test_the_tiles_of_a_season_share_its_clearest_scene_whatever_their_days() -> None:
+    scenes = [
+        scene("spring", dt.date(2018, 6, 30), 0.0),
+        scene("b", dt.date(2018, 7, 3), 0.0),
+        scene("a", dt.date(2018, 8, 22), 0.0),
+        scene("hazy", dt.date(2018, 9, 1), 4.0),
+        scene("autumn", dt.date(2018, 10, 1), 0.0),
+    ]
+    days = [dt.date(2018, 7, 1), dt.date(2018, 7, 4), dt.date(2018, 9, 30), dt.date(2018, 10, 2)]
+    tiles = [tile(f"t{number}", WEST + 5000, NORTH - 5000, day) for number, day in enumerate(days)]
+    season = {"order": "least_cloud", "season_months": 3}
+    assert chosen(tiles, scenes, **season) == [["a", "b", "hazy"]] * 3 + [["autumn"]]
+    assert len({names[0] for names in chosen(tiles[:3], scenes, months_either_side=2)}) == 3
+    assert chosen(tiles[:1], scenes, season_months=3) == [["b", "a", "hazy"]]
+    assert chosen(tiles[3:], scenes, season_months=3, months_either_side=1) == [["autumn", "hazy"]]
+    # What is asked of the catalogue is what may be chosen: the quarter's months, once.
+    asked = {(query.first, query.last) for query in queries_for(tiles_table(tiles[:3]), options(**season))}
+    assert asked == {month_span(month_index(dt.date(2018, month, 1))) for month in (7, 8, 9)}
+
+
 def test_cloud_must_be_under_the_limit_and_unknown_cloud_counts_as_too_much() -> None:
     scenes = [scene("at", DAY, 20.0), scene("under", DAY, 19.9), scene("unknown", DAY, None)]
     assert chosen([MIDDLE], scenes) == [["under"]]
@@ -210,7 +230,7 @@ def test_questions_cover_every_tile_and_month_and_ask_nothing_twice() -> None:
     for k in range(200):
         x, y = rng.uniform(500_000, 790_000), rng.uniform(4_900_000, 5_190_000)
         tiles.append(tile(f"t{k}", x, y, dt.date(2018, int(rng.integers(1, 13)), int(rng.integers(1, 29)))))
-    queries = queries_for(tiles_table(tiles), 1)
+    queries = queries_for(tiles_table(tiles), options(months_either_side=1))
     assert len(queries) == len(set(queries)) == len({query.key for query in queries}) and queries == sorted(queries)
     # Nine squares or sixteen, at most 14 months each: regions and months, never points.
     assert len(queries) <= 16 * 14
@@ -226,7 +246,7 @@ def test_questions_cover_every_tile_and_month_and_ask_nothing_twice() -> None:
 
 def test_questions_across_the_antimeridian_are_cut_there_and_undated_tiles_ask_nothing() -> None:
     x, y = pyproj.Transformer.from_crs(4326, 32601, always_xy=True).transform(-179.999, 60.0)
-    queries = queries_for(tiles_table([tile("t", x, y, DAY, 32601), tile("u", WEST, NORTH, None)]), 0)
+    queries = queries_for(tiles_table([tile("t", x, y, DAY, 32601), tile("u", WEST, NORTH, None)]), options())
     assert [(query.bbox[0], query.bbox[2]) for query in queries] == [
         (-180.0, pytest.approx(-179.98, abs=0.02)),
         (pytest.approx(179.99, abs=0.02), 180.0),

@@ -174,6 +174,8 @@ def test_imagery_made_before_there_were_other_sources_is_what_it_was() -> None:
     # Hashes of the first release: with others, pixels fetched then would be refused.
     searched = {"catalogue": "earth_search", "months_either_side": 2, "max_tile_cloud": 0.05}
     assert Sentinel2(plan="points").identity_hash() == "70920e2fed97"
+    seasons = Sentinel2(plan="points", order="least_cloud", season_months=3)
+    assert seasons.identity_hash() != Sentinel2(plan="points", order="least_cloud").identity_hash()
     assert Sentinel2.model_validate({"plan": "points", **searched}).identity_hash() == "d32495fac355"
     config = load_mapping(
         {"name": "x", "photos": {"lucas": {}}, "plans": {"points": {"photos": ["lucas"]}}} | {"imagery": {"s2": {"plan": "points"}}},

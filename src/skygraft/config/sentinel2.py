@@ -34,11 +34,25 @@ class Sentinel2(Section):
     cloud_classes: tuple[SclClass, ...] = Field((3, 8, 9, 10), description="SCL classes that count as cloud (3 is cloud shadow)")
     max_nodata: float = Field(0.0, ge=0, le=1, description="share of the tile without data")
     order: Literal["nearest_date", "least_cloud"] = Field("nearest_date", description="which qualifying scene wins")
+    season_months: Literal[1, 2, 3, 4, 6, 12] = Field(
+        1,
+        description="scenes of the date's season count, of so many months; 1: its month; 3: its quarter of the year, in which "
+        "order: least_cloud opens few scenes, one for all tiles of a ground",
+    )
     candidates: int = Field(4, ge=1, description="scenes tried for a tile before it is given up")
     min_success_rate: float = operation(0.7, "a shard with a smaller share of good tiles fails", ge=0, le=1)
     stac_url: str | None = operation(None, "another address of the catalogue")
     network: Network = operation(Network(concurrency=4, deadline_s=600), "limits towards catalogue and storage")
     earth_engine: EarthEngine | None = Field(None, description="settings of catalogue: earth_engine; none: their defaults")
+
+    def months(self, month: int) -> range:
+        """The months whose scenes qualify for a tile.
+
+        Args:
+            month: Of its target date, counted from January of year 0.
+        """
+        first = month - month % self.season_months
+        return range(first - self.months_either_side, first + self.season_months + self.months_either_side)
 
     @property
     def engine(self) -> EarthEngine:
@@ -46,8 +60,10 @@ class Sentinel2(Section):
         return self.earth_engine or EarthEngine()
 
     def identity(self) -> dict[str, Any]:
-        """As of any section; without Earth Engine it is what it was before there was one."""
+        """As of any section; without Earth Engine or seasons it is what it was before there were any."""
         identity = super().identity()
+        if self.season_months == 1:
+            del identity["season_months"]
         if self.catalogue == "earth_engine":
             identity["earth_engine"] = self.engine.identity()
         elif self.earth_engine is None:

@@ -1,9 +1,10 @@
 """Which scenes a tile may be taken from, best first.
 
-A scene qualifies where it covers the tile whole, was acquired in the target date's month or so many months around it, and has less cloud
-than allowed. Scenes of the tile's own UTM zone go first; others stand at the end, for where none of its own can be used. Among them the
-nearest date wins (or the least cloud, by configuration), then the other of the two, then the id. What a tile itself shows, its own
-clouds and gaps, is known only once it is read: the caller goes down the list.
+A scene qualifies where it covers the tile whole, was acquired in the target date's month or season or so many months around it, and has
+less cloud than allowed. Scenes of the tile's own UTM zone go first; others stand at the end, for where none of its own can be used. Among
+them the nearest date wins (or the least cloud, by configuration), then the other of the two, then the id; the least cloud of a season, then
+the id, so that tiles of one ground share their scene. What a tile itself shows, its own clouds and gaps, is known only once it is read: the
+caller goes down the list.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def choose_scenes(tiles: pa.Table, scenes: pa.Table, options: Sentinel2) -> list
     Args:
         tiles: Rows of the tiles table.
         scenes: Rows of the scenes table.
-        options: Months around the target date, greatest cloud cover, order, number of candidates.
+        options: Months around the target date or its season, greatest cloud cover, order, number of candidates.
 
     Returns:
         One choice for each tile, in order.
@@ -91,8 +92,8 @@ def choose_scenes(tiles: pa.Table, scenes: pa.Table, options: Sentinel2) -> list
 
 def _rank(covering: Ints, target: date, epsg: int, scenes: _Scenes, options: Sentinel2) -> Choice:
     """The candidates of one tile among the scenes that cover it."""
-    first = month_span(month_index(target) - options.months_either_side)[0]
-    last = month_span(month_index(target) + options.months_either_side)[1]
+    months = options.months(month_index(target))
+    first, last = month_span(months[0])[0], month_span(months[-1])[1]
     days = scenes.days[covering]
     timely = covering[(days >= np.datetime64(first)) & (days <= np.datetime64(last))]
     if not len(timely):
@@ -105,7 +106,9 @@ def _rank(covering: Ints, target: date, epsg: int, scenes: _Scenes, options: Sen
         return Choice((), Reason.TOO_CLOUDY, detail)
     apart = (scenes.days[clear] - np.datetime64(target)).astype(np.int64)
     cloud = np.where(np.isnan(scenes.cloud[clear]), np.inf, scenes.cloud[clear])
-    keys = (np.abs(apart), cloud) if options.order == "nearest_date" else (cloud, np.abs(apart))
+    # All tiles of a season take the same scene, whatever their days: equal clouds, as of many scenes with none, leave it to the name.
+    then = np.abs(apart) if options.season_months == 1 else np.zeros_like(apart)
+    keys = (np.abs(apart), cloud) if options.order == "nearest_date" else (cloud, then)
     foreign = scenes.epsg[clear] != epsg
     order = np.lexsort((scenes.names[clear].astype(str), keys[1], keys[0], foreign))[: options.candidates]
     return Choice(tuple(Candidate(int(clear[k]), float(apart[k]), bool(foreign[k])) for k in order))

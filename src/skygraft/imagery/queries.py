@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from skygraft.config.imagery import Catalogued
 from skygraft.config.naip import Naip
+from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.identity import digest
 from skygraft.geo.ordering import squares
 
@@ -70,15 +71,15 @@ def questions(tiles: pa.Table, section: Catalogued) -> list[Query]:
     """What a section of the configuration asks its catalogue for some tiles."""
     if isinstance(section, Naip):
         return region_queries(tiles, date(section.first_year, 1, 1), date(section.last_year, 12, 31))
-    return queries_for(tiles, section.months_either_side)
+    return queries_for(tiles, section)
 
 
-def queries_for(tiles: pa.Table, months_either_side: int) -> list[Query]:
+def queries_for(tiles: pa.Table, section: Sentinel2) -> list[Query]:
     """The questions that find every scene that may qualify for one of the tiles.
 
     Args:
         tiles: Rows of the tiles table; those without a target date are left out.
-        months_either_side: Months before and after the target date's own.
+        section: Which months around a target date qualify.
     """
     bounds = shapely.bounds(shapely.from_wkb(tiles.column("geometry").to_numpy(zero_copy_only=False)))
     column, row = squares(tiles.column("x").to_numpy(), tiles.column("y").to_numpy())
@@ -87,8 +88,7 @@ def queries_for(tiles: pa.Table, months_either_side: int) -> list[Query]:
     for index, (crs, day) in enumerate(zip(tiles.column("crs").to_pylist(), days, strict=True)):
         if day is None:
             continue
-        own = month_index(day)
-        for month in range(own - months_either_side, own + months_either_side + 1):
+        for month in section.months(month_index(day)):
             groups[(crs, int(column[index]), int(row[index]), month)].append(index)
     found = {query for (_, _, _, month), members in groups.items() for query in _of_group(bounds[members], *month_span(month))}
     return sorted(found)

@@ -129,7 +129,7 @@ def count_imagery(config: Config, imagery: str) -> ImageryCount:
 def _searches(config: Config, names: Iterable[str], section: Catalogued, tiles: int) -> int:
     """About how many searches there will be: squares of ground times the months of an area's photos, and at most one a tile and month."""
     sources = [config.photos[name] for name in names]
-    wider = 2 * section.months_either_side if isinstance(section, Sentinel2) else 0
+    wider = len(section.months(0)) - 1 if isinstance(section, Sentinel2) else 0
     if config.world is not None:
         # A small world lies in one corner of a zone.
         return round(4 * (_MONTHS_OF_A_SQUARE + wider)) if isinstance(section, Sentinel2) else 4
@@ -154,8 +154,10 @@ def said_of_tiles(plan: Plan) -> str:
 
 def _scenes(section: Catalogued, searches: int, tiles: int) -> int:
     """About how many scenes will be read: a tile of Sentinel-2 comes from one, one of NAIP from two at most on average."""
-    found = searches * (SCENES_A_SEARCH if isinstance(section, Sentinel2) else QUADS_A_SQUARE)
-    return min(found, tiles * (1 if isinstance(section, Sentinel2) else 2))
+    if isinstance(section, Sentinel2):
+        # The months of a season share their scenes.
+        return min(math.ceil(searches / section.season_months) * SCENES_A_SEARCH, tiles)
+    return min(searches * QUADS_A_SQUARE, tiles * 2)
 
 
 def _square_months(path: Path, section: Catalogued) -> int:
@@ -163,19 +165,20 @@ def _square_months(path: Path, section: Catalogued) -> int:
     table = read_table(PHOTOS, path, ["location_id", "geometry", "captured_at"])
     _, first = np.unique(table.column("location_id").to_numpy(zero_copy_only=False), return_index=True)
     table = table.take(first)
-    either_side, undated = (section.months_either_side, False) if isinstance(section, Sentinel2) else (0, True)
-    if not undated:
+    dated = isinstance(section, Sentinel2)
+    if dated:
         table = table.filter(pc.is_valid(table.column("captured_at")))
     points = shapely.from_wkb(table.column("geometry").to_numpy(zero_copy_only=False))
     lon, lat = shapely.get_x(points), shapely.get_y(points)
-    counted = pc.add(pc.multiply(pc.year(table.column("captured_at")), 12), pc.month(table.column("captured_at")))
-    months = np.zeros(len(lon), np.int64) if undated else counted.to_numpy()
+    months = (
+        table.column("captured_at").to_numpy().astype("datetime64[M]").astype(np.int64) + 12 * 1970 if dated else np.zeros(len(lon), int)
+    )
     epsg = utm_epsg(lon, lat)
     found: set[tuple[int, ...]] = set()
     for zone in np.unique(epsg):
         here = epsg == zone
         column, row = squares(*to_utm(lon[here], lat[here], int(zone)))
-        for shift in range(-either_side, either_side + 1):
-            keys = np.stack([np.full(len(column), zone), column, row, months[here] + shift], axis=1)
-            found.update(map(tuple, np.unique(keys, axis=0).tolist()))
+        keys = np.stack([np.full(len(column), zone), column, row, months[here]], axis=1)
+        for *place, month in np.unique(keys, axis=0).tolist():
+            found.update((*place, wanted) for wanted in (section.months(month) if isinstance(section, Sentinel2) else (month,)))
     return len(found)
