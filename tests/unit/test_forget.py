@@ -70,6 +70,7 @@ def fill(layout: Layout, ids: list[str]) -> None:
         mine, name = [its for its in ids if shard_of(its, 2) == shard], ShardName(shard, 2)
         work = layout.work("fetch_photos", "flickr", layout.data.name)
         publish(ShardStore(work, name, PHOTO_SHARD, layout.photo_shard("flickr", shard), {"identity": "s"}), [picture(its) for its in mine])
+        Path(work, f"{name}.journal.jsonl").write_text("".join(f'{{"at": "then", "key": "{its}"}}\n' for its in mine))
     work, spec = layout.work("embed_photos", "flickr", layout.data.name), embeddings_spec(2)
     store = ShardStore(work, ShardName(0, 1), spec, layout.embedding_shard("tiny", "flickr", 0), ENCODER.to_meta())
     publish(store, [vector(its) for its in ids])

@@ -15,6 +15,7 @@ from tests.rows import table
 
 from skygraft.core.errors import SkygraftError
 from skygraft.core.files import lock
+from skygraft.core.journal import Journal
 from skygraft.core.removal import leave_out, leave_out_of_shard
 from skygraft.core.schemas import PHOTO_SHARD, PHOTOS, embeddings_spec
 from skygraft.core.shards import Item, ShardName, ShardStore
@@ -80,6 +81,22 @@ def test_the_log_of_a_killed_run_loses_them_too_and_a_torn_end_that_may_hold_one
         its.add(rows("d"))
         its.finish(items("acd"))
     assert read_table(PHOTO_SHARD, its.target).column("image").to_pylist() == [row["image"] for row in rows("acd")]
+
+
+def test_the_journal_loses_them_and_a_torn_end_that_may_name_one(tmp_path: Path) -> None:
+    publish(tmp_path, "abc")
+    path = tmp_path / "work" / f"{NAME}.journal.jsonl"
+    with Journal(path) as journal:
+        journal.note_all([{"key": its, "status": "ok"} for its in "abcba"])
+        journal.note(event="embedded", encoded=3)
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(whole) + '{"at": "2026-01-01", "key": "b", "sta')
+    assert forget(tmp_path, "b") == {"b"}
+    assert path.read_text() == "".join(whole[number] for number in (0, 2, 4, 5))
+    (tmp_path / "work" / f".tmp-{path.name}-of-a-killed-writer.jsonl").write_text(whole[0])
+    inode = path.stat().st_ino
+    assert forget(tmp_path, "bx") == set()
+    assert path.stat().st_ino == inode and not list(tmp_path.rglob(".tmp-*"))
 
 
 def test_files_of_other_configurations_lose_them_and_keep_the_rows_of_their_own(tmp_path: Path) -> None:

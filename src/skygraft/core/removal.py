@@ -1,4 +1,4 @@
-"""Rows that must go from files that are already there: tables, and shards with their twins and logs.
+"""Rows that must go from files that are already there: tables, and shards with their twins, logs and journals.
 
 A file is written anew beside the old one and takes its name, one file at a time, and keeps the time of its last change: for whoever looks
 at times (Snakemake), nothing has happened. What is left has the bytes that its stage would have written without those rows.
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from skygraft.core import journal
 from skygraft.core.errors import CorruptDataError
 from skygraft.core.files import atomic_path, lock, publish, sweep_temporaries
 from skygraft.core.itemlog import ItemLog
@@ -67,7 +68,7 @@ def sweep(path: Path) -> None:
 
 
 def leave_out_of_shard(folders: Mapping[Path, TableSpec | None], name: str, targets: Iterable[Path], key: str, gone: pa.Array) -> set[str]:
-    """Takes rows out of one shard everywhere: the published files, the twins they are links to, and the logs of rows just made.
+    """Takes rows out of one shard everywhere: the published files, the twins they are links to, logs of rows just made, and journals.
 
     Args:
         folders: The work folders that may hold the shard, and what rows its logs there have. A log whose rows nobody knows is deleted, one
@@ -91,6 +92,7 @@ def leave_out_of_shard(folders: Mapping[Path, TableSpec | None], name: str, targ
         twins = [twin for folder in sorted(folders) if (twin := folder / f"{name}.parquet").exists()]
         for folder, spec in sorted(folders.items()):
             found |= _leave_out_of_log(folder / f"{name}.log", spec, key, gone)
+            found |= journal.leave_out(folder / f"{name}.journal.jsonl", gone)
         for twin in twins:
             found |= leave_out(twin, key, gone)
         for target in targets:

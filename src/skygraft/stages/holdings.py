@@ -15,7 +15,7 @@ from skygraft.core.tables import TableSpec, read_meta
 from skygraft.encoders.identity import EncoderIdentity
 
 _DATA, _WORK, _RESULTS, _RUNS = Path("data"), Path("work"), Path("results"), Path("runs")
-_SHARD = re.compile(r"(\d+-of-\d+)\.(?:parquet|log|lock)")
+_SHARD = re.compile(r"(\d+-of-\d+)\.(?:parquet|log|lock|journal\.jsonl)")
 _STAGES = {"photo_shard": "fetch_photos", "embeddings": "embed_photos"}
 
 
