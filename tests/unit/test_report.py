@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import datetime as dt
 import io
 import re
 from html.parser import HTMLParser
@@ -17,7 +18,7 @@ from skygraft.core.errors import CorruptDataError
 from skygraft.core.schemas import PHOTO_SHARD, TILE_SHARD
 from skygraft.core.tables import write_table
 from skygraft.ground.images import inspect
-from skygraft.report.examples import Example, photo_picture, spread, tile_picture
+from skygraft.report.examples import Example, days_of, photo_picture, spread, tile_picture
 from skygraft.report.figures import curves_figure, density_figure, histogram_figure, kshot_figure, map_figure
 from skygraft.report.history import curves, read_history
 from skygraft.report.outdoor import JudgedPhoto, OutdoorSection
@@ -237,6 +238,14 @@ def test_kinds_of_land_take_turns() -> None:
     assert spread(groups, 5) == ["a", "e", "f", "b", "g"]
     assert sorted(spread(groups, 99)) == list("abcdefg")
     assert spread({}, 3) == []
+
+
+def test_photos_of_one_tile_are_dated_from_the_first_to_the_last() -> None:
+    june, march = ({"captured_at": dt.datetime(*day, 12, tzinfo=dt.UTC), "year": day[0]} for day in ((2018, 6, 22), (2016, 3, 10)))
+    undated = {"captured_at": None, "year": 2017}
+    assert days_of([june, june]) == "2018-06-22"
+    assert days_of([june, undated, march]) == "2016-03-10 to 2018-06-22"
+    assert days_of([undated]) == "2017"
 
 
 def test_curves_read_a_history_with_gaps(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import numpy as np
@@ -90,6 +91,16 @@ def photo_credits(photos: Sequence[Mapping[str, object]], *, drawn: bool) -> tup
         return (Credit(prefix + terms[0], None),)
     pages = [None if drawn else _web(photo["page_url"]) for photo in photos]
     return tuple(Credit(prefix + (its or "author and licence not stated"), page) for its, page in zip(terms, pages, strict=True))
+
+
+def days_of(photos: Sequence[Mapping[str, object]]) -> str:
+    """When photos were taken: a day or the first and the last one, and the year of those without a day.
+
+    Args:
+        photos: Rows with ``captured_at`` and ``year``.
+    """
+    days = sorted({taken.date().isoformat() if isinstance(taken := its["captured_at"], datetime) else str(its["year"]) for its in photos})
+    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
 
 def _web(address: object) -> str | None:

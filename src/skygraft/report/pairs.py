@@ -17,7 +17,7 @@ from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, TILE_SHARD, TILES
 from skygraft.core.tables import read_meta, read_table
 from skygraft.ground.duplicates import ALIKE, RULE, SAME_BYTES
 from skygraft.ground.photo_rows import each_once
-from skygraft.report.examples import Example, Picture, photo_credits, photo_picture, spread, tile_picture
+from skygraft.report.examples import Example, Picture, days_of, photo_credits, photo_picture, spread, tile_picture
 from skygraft.report.figures import density_figure, map_figure
 from skygraft.report.page import PairsSection
 
@@ -129,15 +129,13 @@ def _example(
                 seen.append(photo)
                 shown.append(small)
     first = photos[0]
-    taken = first["captured_at"]
-    day = taken.date().isoformat() if hasattr(taken, "date") else str(first["year"])
     acquired = tile["acquired_at"]
     day_seen = acquired[0].date().isoformat() if isinstance(acquired, list) and acquired and acquired[0] is not None else "day not known"
     cover = f", land cover {first['lc']}" if first["lc"] else ""
     clouds = tile["cloud_fraction"]
     if isinstance(clouds, list) and clouds and clouds[0] is not None:
         day_seen += f", {100 * clouds[0]:.0f} % of it cloud"
-    caption = f"{first['location_id']}{cover}. Photos {day}, satellite {day_seen}.".replace("-", _HYPHEN)
+    caption = f"{first['location_id']}{cover}. Photos {days_of(seen or photos)}, satellite {day_seen}.".replace("-", _HYPHEN)
     return Example(picture, tuple(shown), caption, photo_credits(seen, drawn=drawn))
 
 

@@ -26,5 +26,5 @@ VERSIONS: Final = {
     "extract_features": 1,
     "evaluate_eurosat_kshot": 2,
     "collect_eurosat_kshot": 2,
-    "report": 5,
+    "report": 6,
 }
