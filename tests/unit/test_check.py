@@ -160,6 +160,13 @@ def test_a_table_that_is_there_is_counted() -> None:
     assert seasons.searches == 6 + 3 and seasons.scenes <= found.scenes
 
 
+def test_no_more_is_searched_than_there_are_tiles() -> None:
+    config = lucas()
+    few = {**config.model_dump(mode="json"), "plans": {"t": {"photos": ["p"], "expected": 30}}}
+    assert count_imagery(load_mapping(few, Path(), "test"), "i").searches == 30
+    assert count_imagery(config, "i").searches == 760 * 5.5
+
+
 def test_searches_estimated_from_photos_are_those_of_the_plan() -> None:
     config = lucas()
     draw = random.Random(3)

@@ -77,6 +77,16 @@ def test_tiles_cost_a_request_each(tmp_path: Path) -> None:
     assert work.seconds >= 235_000 * 2 / 40
 
 
+def test_searches_are_asked_many_at_once_in_pages_of_a_thousand() -> None:
+    def asked(**section: Any) -> tuple[int, int, str]:
+        [work] = [work for work in Account(config(**section), Machine(2, gpu=False)).work() if work.rule == "search_scenes"]
+        return work.requests, work.received, work.items
+
+    # 760 squares in 5.5 months each, 60 images each; 50 questions a list would be 84 lists, of 3,000 images.
+    assert asked() == (251, 4_180 * 60 * 1_000, "4,180 searches by region and month")
+    assert asked(source="naip") == (760 * 1_750 // 1_000, 760 * 1_750 * 1_000, "760 searches by region")
+
+
 def test_naip_knows_no_average_there() -> None:
     with pytest.raises(ConfigError, match="nearest or bilinear"):
         config(source="naip", resampling="average")

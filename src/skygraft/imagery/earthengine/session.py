@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import ee
 
 _ONE = threading.Lock()
-_PAGE = 1000
+PAGE = 1000
 _MOST_PAGES = 1000
 _DTYPE = np.dtype("<u2")
 _NPY_VERSIONS = ((1, 0), (2, 0))
@@ -55,7 +55,7 @@ class EarthEngine:
         import ee
 
         found: list[dict[str, Any]] = []
-        asked: dict[str, Any] = {"expression": collection, "pageSize": _PAGE}
+        asked: dict[str, Any] = {"expression": collection, "pageSize": PAGE}
         for _ in range(_MOST_PAGES):
             with _sorted("a list of images"):
                 page = ee.data.computeFeatures(asked)

@@ -135,7 +135,8 @@ def _searches(config: Config, names: Iterable[str], section: Catalogued, tiles: 
         return round(4 * (_MONTHS_OF_A_SQUARE + wider)) if isinstance(section, Sentinel2) else 4
     areas = [source for source in sources if isinstance(source, FlickrPhotos)]
     if not areas or any(source.area.file is not None and not source.area.file.is_file() for source in areas):
-        return round(_SQUARES * (_MONTHS_OF_A_SQUARE + wider)) if isinstance(section, Sentinel2) else _SQUARES
+        found = _SQUARES * (_MONTHS_OF_A_SQUARE + wider if isinstance(section, Sentinel2) else 1)
+        return round(min(found, tiles * (1 + wider)))
     found = 0.0
     for source in areas:
         months = (source.taken_to - source.taken_from).days / _DAYS_A_MONTH + 1 + wider if isinstance(section, Sentinel2) else 1

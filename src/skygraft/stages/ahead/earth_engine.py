@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from skygraft.config.imagery import Catalogued
 from skygraft.config.model import Config
 from skygraft.config.sentinel2 import Sentinel2
 from skygraft.core.errors import ConfigError
+from skygraft.imagery.earthengine.listing import NAIP_IMAGES, SENTINEL2_IMAGES
 from skygraft.imagery.earthengine.login import KEY_FILE, PROJECT, find_login
+from skygraft.imagery.earthengine.session import PAGE
 from skygraft.stages.ahead.outside import Key, Source
 
 _BYTES_A_PIXEL = 2
 # Of Sentinel-2: the classification, and what is clear.
 _BANDS_BESIDE = 2
 SECONDS_A_TILE = 2.0
+# An outline and five properties.
+IMAGE_BYTES = 1_000
 
 
 def keys(config: Config) -> Iterator[Key]:
@@ -36,6 +41,12 @@ def sources(config: Config) -> Iterator[Source]:
             yield Source(what, "this machine", None, False, str(error))
         else:
             yield Source(what, f"{login.path} ({login.kind}), project {login.project}", None, True)
+
+
+def lists(section: Catalogued, searches: int, images: int) -> tuple[int, int]:
+    """Requests and bytes for so many searches that find so many images each: many are asked in one list, which comes in pages."""
+    together = (SENTINEL2_IMAGES if isinstance(section, Sentinel2) else NAIP_IMAGES).together
+    return max(math.ceil(searches / together), math.ceil(searches * images / PAGE)), searches * images * IMAGE_BYTES
 
 
 def tiles(section: Catalogued, count: int, size_px: int) -> tuple[int, int, float, str]:

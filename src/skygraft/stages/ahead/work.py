@@ -218,10 +218,12 @@ class Account:
             by = "region"
             if self.config.world is None:
                 items, item_bytes = rates.NAIP_ITEMS, rates.NAIP_ITEM_BYTES
-        pages = count.searches * -(-items // rates.PAGE_ITEMS)
+        pages, received = count.searches * -(-items // rates.PAGE_ITEMS), count.searches * items * item_bytes
+        if section.catalogue == "earth_engine":
+            (pages, received), item_bytes = earth_engine.lists(section, count.searches, items), earth_engine.IMAGE_BYTES
         return Work(
             "search_scenes", name, f"{count.searches:,} searches by {by}", [self.layout.scenes(name)], requests=pages,
-            received=count.searches * items * item_bytes, disk=count.searches * items * 1_500,
+            received=received, disk=count.searches * items * 1_500,
             seconds=pages * self.line.search_s / section.network.concurrency,
             assumed=f"{count.counted}; {items} items of {item_bytes // 1000} kB and {self.line.search_s:g} s each",
         )  # fmt: skip
