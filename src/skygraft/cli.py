@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 failed, 2 configuration, 3 below the success rate.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import logging
 import sys
@@ -48,7 +50,11 @@ def _stage(name: str, configfile: Path | None, **arguments: Any) -> None:
     load_dotenv(".env")
     config = load_file(configfile)
     try:
-        importlib.import_module(f"skygraft.stages.{name}").run(config, **arguments)
+        stage = importlib.import_module(f"skygraft.stages.{name}")
+        # What has been brought in stays to the end: to look for garbage in it again and again, and once more at the end, takes time.
+        gc.freeze()
+        atexit.register(gc.freeze)
+        stage.run(config, **arguments)
     except KeyboardInterrupt:
         # Typer would end in silence.
         logging.getLogger(__name__).warning("stopped; finished items are kept")

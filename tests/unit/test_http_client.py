@@ -67,8 +67,8 @@ def test_a_host_rests_from_the_moment_its_slot_is_free() -> None:
         honest = gate.slot
 
         @contextlib.contextmanager
-        def contested() -> Iterator[Turn]:
-            with honest() as turn:
+        def contested(held: Turn | None = None) -> Iterator[Turn]:
+            with honest(held) as turn:
                 yield turn
             # Somebody else comes in as soon as the slot is left.
             with honest():

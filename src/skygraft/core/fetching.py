@@ -1,21 +1,28 @@
-"""Many requests at once: a pool of threads, a bounded number under way, results handed over as they come."""
+"""Many requests at once: a bounded number under way, results handed over as they come.
+
+One thread watches the connections (:mod:`skygraft.core.lanes`). What has to wait goes to other threads, of which there are as many as are
+needed at once; so does what is to be made of an answer, unless it takes next to no time.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from skygraft.core.errors import ItemError
-from skygraft.core.http import HttpClient, Request, Response, Stopped, Trace
+from skygraft.core.host_gate import HostGate
+from skygraft.core.http import Begun, HttpClient, Request, Response, Stopped, Trace
+from skygraft.core.lanes import Lanes, Task
 
 Value = TypeVar("Value")
-# Between two looks of an idle thread at whether there is room for it now, seconds.
-_LOOK_S = 0.25
+# Between two looks at whether there is room for more by now, seconds; where a host is known to have none, more often.
+_LOOK_S, _LOOK_SOON_S = 0.25, 0.05
 # For so long results are gathered before they are handed over: to be woken for each one takes longer than to take it in.
 _GATHER_S = 0.004
 
@@ -37,58 +44,145 @@ class Fetched(Generic[Value]):
     trace: Trace = field(repr=False)
 
 
-@dataclass
-class _Pool(Generic[Value]):
-    """What the threads of one call share."""
+@dataclass(frozen=True)
+class _Work:
+    """What a thread of its own is to do for a request: make it, or what is left of it, and process the answer.
 
-    client: HttpClient
-    process: Callable[[Request, Response], Value]
-    requests: Iterator[Request]
-    threads: int
-    under_way: threading.Semaphore
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    ended: threading.Event = field(default_factory=threading.Event)
-    # No thread that waits for room is needed any more.
-    through: threading.Event = field(default_factory=threading.Event)
-    results: SimpleQueue[Fetched[Value] | BaseException | None] = field(default_factory=SimpleQueue)
+    Args:
+        task: The request.
+        begun: What has been done of it, or none.
+        answer: Its answer, or none.
+    """
 
-    def work(self, number: int) -> None:
-        """Takes requests until there are none; an error that is no item's own goes to the caller.
+    task: Task
+    begun: Begun | None = None
+    answer: Response | None = None
 
-        Args:
-            number: Which thread this is: one for which there is no room takes no request, and leaves the others alone.
-        """
+
+class _Fetching(Generic[Value]):
+    """The state of one call.
+
+    Args:
+        client: Makes the requests.
+        requests: What to get.
+        process: Turns an answer into a value.
+        concurrency: Requests under way at most; twice as many results wait for the caller.
+        light: Whether ``process`` takes next to no time.
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        requests: Iterator[Request],
+        process: Callable[[Request, Response], Value],
+        concurrency: int,
+        *,
+        light: bool,
+    ) -> None:
+        self._client, self._requests, self._process, self._concurrency, self._light = client, requests, process, concurrency, light
+        self.results: SimpleQueue[Fetched[Value] | BaseException | None] = SimpleQueue()
+        self._lanes = Lanes(client, self._answered, lambda task, begun: self._hand(_Work(task, begun)))
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._works: SimpleQueue[_Work | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        # Requests that are with a thread; threads that have none; requests whose results the caller has not taken.
+        self._handed = self._idle = self._open = 0
+        # What is to be asked of hosts that have no connection to spare at the moment.
+        self._queues: dict[HostGate, deque[Task]] = {}
+
+    def taken(self) -> None:
+        """Makes room for another result."""
+        with self._lock:
+            self._open -= 1
+            awaited = self._open == 2 * self._concurrency - 1
+        if awaited:
+            self._lanes.wake()
+
+    def end(self) -> None:
+        """Begins nothing more."""
+        self._ended.set()
+        self._lanes.wake()
+
+    def run(self) -> None:
+        """Makes all requests; an error that is no item's own goes to the caller, and so does, at last, a none."""
         try:
-            with contextlib.suppress(Stopped):
-                while (request := self.next_request(number)) is not None:
-                    self.results.put(self.fetch(request))
-            self.results.put(None)
+            while self._go_on():
+                self._lanes.watch(_LOOK_SOON_S if self._queues else _LOOK_S)
         except BaseException as error:
             # A thread's error would die with it: the caller's thread raises it.
             self.results.put(error)
+            self._lanes.abandon()
+        for _ in self._threads:
+            self._works.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._lanes.close()
+        self.results.put(None)
 
-    def end(self) -> None:
-        """Lets every thread stop after the request it is at."""
-        self.ended.set()
-        self.through.set()
-        self.under_way.release(self.threads)
+    def _go_on(self) -> bool:
+        """Begins what may be begun; whether anything is under way."""
+        if self._ended.is_set():
+            self._queues.clear()
+        for gate, queue in list(self._queues.items()):
+            while queue and self._lanes.begin(queue[0]):
+                queue.popleft()
+            if not queue:
+                del self._queues[gate]
+        under_way, room = self._under_way(), min(self._concurrency, self._client.room())
+        while under_way < room and not self._ended.is_set() and self._open < 2 * self._concurrency:
+            request = next(self._requests, None)
+            if request is None:
+                self._ended.set()
+                break
+            with self._lock:
+                self._open += 1
+            self._begin(Task(request))
+            under_way = self._under_way()
+        return under_way > 0 or not self._ended.is_set()
 
-    def next_request(self, number: int) -> Request | None:
-        """The next request, once there is room for it and for its result."""
-        while number >= self.client.room() and not self.through.wait(_LOOK_S):
-            pass
-        self.under_way.acquire()
-        with self.lock:
-            request = None if self.ended.is_set() else next(self.requests, None)
-        if request is None:
-            self.through.set()
-        return request
+    def _under_way(self) -> int:
+        return len(self._lanes) + self._handed + sum(map(len, self._queues.values()))
 
-    def fetch(self, request: Request) -> Fetched[Value]:
-        """One request, to its result."""
-        trace = Trace()
+    def _begin(self, task: Task) -> None:
+        gate = self._client.gate(task.request.url)
+        if gate in self._queues or not self._lanes.begin(task):
+            self._queues.setdefault(gate, deque()).append(task)
+
+    def _answered(self, task: Task, answer: Response) -> None:
+        if self._light:
+            self.results.put(self._result(_Work(task, answer=answer)))
+        else:
+            self._hand(_Work(task, answer=answer))
+
+    def _hand(self, work: _Work) -> None:
+        """Gives work to a thread that has none, or to a new one."""
+        with self._lock:
+            self._handed += 1
+            alone, self._idle = self._idle == 0, max(0, self._idle - 1)
+        if alone:
+            self._threads.append(threading.Thread(target=self._work, name=f"fetch-{len(self._threads)}", daemon=True))
+            self._threads[-1].start()
+        self._works.put(work)
+
+    def _work(self) -> None:
+        while (work := self._works.get()) is not None:
+            try:
+                self.results.put(self._result(work))
+            except Stopped:
+                self._ended.set()
+            except BaseException as error:
+                self.results.put(error)
+            with self._lock:
+                self._handed -= 1
+                self._idle += 1
+            self._lanes.wake()
+
+    def _result(self, work: _Work) -> Fetched[Value]:
+        request, trace = work.task.request, work.task.trace
         try:
-            return Fetched(request, self.process(request, self.client.get(request, trace)), None, trace)
+            answer = self._client.get(request, trace, work.begun) if work.answer is None else work.answer
+            return Fetched(request, self._process(request, answer), None, trace)
         except ItemError as error:
             return Fetched(request, None, error, trace)
 
@@ -100,6 +194,7 @@ def fetch_many(
     *,
     process: Callable[[Response], Value],
     concurrency: int = 16,
+    light: bool = False,
     before_waiting: Callable[[], None] = lambda: None,
 ) -> None:
     """Gets many URLs, in any order.
@@ -108,15 +203,18 @@ def fetch_many(
         client: Makes the requests, within its limits per host.
         requests: What to get; drawn as there is room.
         on_result: Called in the caller's thread, once a request.
-        process: Turns an answer into the result's value; called in the pool's threads, so that the caller only keeps. An ItemError it
-            raises is the item's result.
+        process: Turns an answer into the result's value; called in other threads, so that the caller only keeps. An ItemError it raises is
+            the item's result.
+        concurrency: Requests under way at most; twice as many results wait for the caller.
+        light: Whether ``process`` takes next to no time, so that it needs no thread of its own.
         before_waiting: Called in the caller's thread when there is no further result yet, and at the end: what was put aside is kept then.
-        concurrency: Threads; at most twice as many results wait for the caller.
 
     Raises:
         EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
     """
-    results = fetched(client, requests, process=lambda _, answer: process(answer), concurrency=concurrency, before_waiting=before_waiting)
+    results = fetched(
+        client, requests, process=lambda _, answer: process(answer), concurrency=concurrency, light=light, before_waiting=before_waiting
+    )
     with contextlib.closing(results):
         for result in results:
             on_result(result)
@@ -128,6 +226,7 @@ def fetched(
     *,
     process: Callable[[Request, Response], Value],
     concurrency: int = 16,
+    light: bool = False,
     before_waiting: Callable[[], None] = lambda: None,
 ) -> Generator[Fetched[Value], None, None]:
     """Gets many URLs, in any order, for a caller who takes the results one by one; close it, or exhaust it.
@@ -136,41 +235,39 @@ def fetched(
         client: Makes the requests, within its limits per host.
         requests: What to get; drawn as there is room.
         process: As for :func:`fetch_many`, with the request too.
-        concurrency: Threads; at most twice as many results wait for the caller.
+        concurrency: As for :func:`fetch_many`.
+        light: As for :func:`fetch_many`.
         before_waiting: As for :func:`fetch_many`.
 
     Raises:
         EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
     """
-    pool = _Pool(client, process, iter(requests), concurrency, threading.Semaphore(2 * concurrency))
-    threads = [threading.Thread(target=pool.work, args=(n,), name=f"fetch-{n}", daemon=True) for n in range(concurrency)]
-    for thread in threads:
-        thread.start()
+    fetching = _Fetching(client, iter(requests), process, concurrency, light=light)
+    thread = threading.Thread(target=fetching.run, name="fetch", daemon=True)
+    thread.start()
     try:
-        yield from _hand_over(pool, before_waiting, len(threads))
+        yield from _hand_over(fetching, before_waiting)
     finally:
-        pool.end()
-    for thread in threads:
-        thread.join()
+        fetching.end()
+    thread.join()
 
 
-def _hand_over(pool: _Pool[Value], before_waiting: Callable[[], None], threads: int) -> Iterator[Fetched[Value]]:
-    """Passes results on until every thread has ended; the first error that is no item's own is raised then, and nothing new is begun."""
+def _hand_over(fetching: _Fetching[Value], before_waiting: Callable[[], None]) -> Iterator[Fetched[Value]]:
+    """Passes results on until all have ended; the first error that is no item's own is raised then, and nothing new is begun."""
     fatal: BaseException | None = None
-    while threads:
-        if pool.results.empty():
+    while True:
+        if fetching.results.empty():
             before_waiting()
-            if threads > 1:
-                time.sleep(_GATHER_S)
-        result = pool.results.get()
+            time.sleep(_GATHER_S)
+        result = fetching.results.get()
         if isinstance(result, Fetched):
-            pool.under_way.release()
+            fetching.taken()
             yield result
-            continue
-        threads -= 1
-        if result is not None:
+        elif result is None:
+            break
+        else:
             fatal = fatal or result
-            pool.end()
+            fetching.end()
     before_waiting()
     if fatal is not None:
         raise fatal

@@ -7,6 +7,7 @@ requests a second alike. Between processes the slots are shared out by :class:`~
 from __future__ import annotations
 
 import contextlib
+import enum
 import logging
 import threading
 import time
@@ -48,6 +49,13 @@ class Turn:
     age: int = 0
 
 
+class Closed(enum.Enum):
+    """Why there is no turn at once."""
+
+    FULL = "all connections are taken: there will be a turn when one is left"
+    HELD_UP = "there is a pause, a rate or an end to be told: only who can wait may ask"
+
+
 class HostGate:
     """One host's limits, shared by all threads.
 
@@ -64,7 +72,7 @@ class HostGate:
         self._free = threading.Condition(threading.Lock())
         self._bucket = TokenBucket(limits.rate, clock.monotonic()) if limits.rate else None
         self._idle: list[Turn] = []
-        self._busy = 0
+        self._busy = self._waiting = 0
         self._pace, self._age = 1.0, 0
         self._members, self._look_at = 1, float("-inf")
         self._paused_until = float("-inf")
@@ -72,21 +80,50 @@ class HostGate:
         self._failures = 0
 
     @contextlib.contextmanager
-    def slot(self) -> Iterator[Turn]:
+    def slot(self, held: Turn | None = None) -> Iterator[Turn]:
         """Holds one of the host's slots, after every pause and the rate have been waited for.
+
+        Args:
+            held: A turn of :meth:`turn_now`, to be held on; none: a new one.
 
         Raises:
             EndpointError: The host is dead, or asks for a longer pause than allowed.
             Stopped: The client was closed meanwhile.
         """
-        turn = self._enter()
+        turn = held or self._enter()
         try:
-            self._wait_for_pause()
-            self._wait_for_token()
-            turn.age = self._age
+            if held is None:
+                self._wait_for_pause()
+                self._wait_for_token()
+                turn.age = self._age
             yield turn
         finally:
-            self._leave(turn)
+            self.leave(turn)
+
+    def turn_now(self) -> Turn | Closed:
+        """A turn, if there is one without any wait; it ends by :meth:`leave`."""
+        with self._free:
+            paused = self._paused_until > self._clock.monotonic()
+            if paused or self._bucket is not None or self._stop.is_set() or self._failures >= self._limits.breaker:
+                return Closed.HELD_UP
+            # Who has been waiting comes first.
+            turn = None if self._waiting or self._busy >= self._allowed() else self._idle_or_new()
+            if turn is None:
+                return Closed.FULL
+            self._busy += 1
+            turn.age = self._age
+            return turn
+
+    def leave(self, turn: Turn) -> None:
+        """Ends a turn: its connection is kept for the next one, or is hung up where the host is asked for less by now."""
+        with self._free:
+            self._busy -= 1
+            if self._stop.is_set() or self._busy + len(self._idle) >= self._allowed():
+                self._retire(turn)
+                self._leave_others()
+            else:
+                self._idle.append(turn)
+            self._free.notify()
 
     def close(self) -> None:
         """Hangs up what is idle, leaves the other processes alone, and lets nobody wait longer; the client's stop must have been set."""
@@ -149,8 +186,10 @@ class HostGate:
                 if turn is not None:
                     self._busy += 1
                     return turn
+                self._waiting += 1
                 # Other processes tell nobody when they give a slot back.
                 self._free.wait(None if self._slots is None else _LOOK_S / 5 if looking else _LOOK_S)
+                self._waiting -= 1
 
     def _idle_or_new(self) -> Turn | None:
         if self._idle:
@@ -159,16 +198,6 @@ class HostGate:
             return Turn()
         permit = self._slots.take()
         return None if permit is None else Turn(permit)
-
-    def _leave(self, turn: Turn) -> None:
-        with self._free:
-            self._busy -= 1
-            if self._stop.is_set() or self._busy + len(self._idle) >= self._allowed():
-                self._retire(turn)
-                self._leave_others()
-            else:
-                self._idle.append(turn)
-            self._free.notify()
 
     def _retire(self, turn: Turn) -> None:
         """Hangs up, and then gives the slot to whoever wants it."""

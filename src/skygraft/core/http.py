@@ -10,12 +10,13 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote, urljoin, urlsplit
 
 import urllib3
 from urllib3.util import make_headers, parse_url
+from urllib3.util.url import Url
 
 from skygraft.core.errors import Reason
 from skygraft.core.host_gate import HostGate, Turn
@@ -23,7 +24,7 @@ from skygraft.core.host_slots import HostSlots
 from skygraft.core.http_errors import Problem, problem_of_exception, problem_of_status, public_url
 from skygraft.core.http_lines import HttpLine, time_left
 from skygraft.core.http_types import HttpPolicy, Request, Response, Sink, Trace
-from skygraft.core.http_wire import Answer, declared_length
+from skygraft.core.http_wire import Answer, declared_length, told
 from skygraft.core.limits import Clock, HostLimits, Stopped, SystemClock
 
 _CHUNK = 1 << 16
@@ -47,6 +48,25 @@ class _Memory:
 
     def write(self, chunk: bytes) -> None:
         self.chunks.append(chunk)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A request that was begun on a connection which stood already, without any wait, and cannot end so.
+
+    Args:
+        turn: Held since.
+        started: When, on the client's clock.
+        asked: Whether it has been sent; else the turn has no connection to its host yet.
+        start: What has come of the answer.
+        error: What the connection has failed by, or none.
+    """
+
+    turn: Turn
+    started: float
+    asked: bool
+    start: bytes = field(default=b"", repr=False)
+    error: OSError | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +113,13 @@ class HttpClient:
             for gate in self._gates.values():
                 gate.close()
 
-    def get(self, request: Request | str, trace: Trace | None = None) -> Response:
+    def get(self, request: Request | str, trace: Trace | None = None, begun: Begun | None = None) -> Response:
         """Gets one URL's answer, whole.
+
+        Args:
+            request: What to get.
+            trace: Filled with what it took.
+            begun: What has been done of the first try, or none.
 
         Raises:
             ItemError: With the reason: QuotaError, TransientError (tries used up) or PermanentItemError.
@@ -102,11 +127,16 @@ class HttpClient:
         """
         asked = Request(request) if isinstance(request, str) else request
         memory = _Memory()
-        self.transfer(lambda: asked, memory, trace)
+        self.transfer(lambda: asked, memory, trace, begun=begun)
         return Response(memory.status, memory.headers, b"".join(memory.chunks), memory.measured)
 
     def transfer(
-        self, prepare: Callable[[], Request], sink: Sink, trace: Trace | None = None, progressed: Callable[[], bool] = lambda: False
+        self,
+        prepare: Callable[[], Request],
+        sink: Sink,
+        trace: Trace | None = None,
+        progressed: Callable[[], bool] = lambda: False,
+        begun: Begun | None = None,
     ) -> None:
         """Brings one body into ``sink``, with retries.
 
@@ -115,6 +145,7 @@ class HttpClient:
             sink: Where the body goes.
             trace: Filled with what it took.
             progressed: Whether the last try was of use: then the count of tries begins again.
+            begun: What has been done of the first try, or none.
 
         Raises:
             ItemError: As for :meth:`get`.
@@ -127,7 +158,8 @@ class HttpClient:
             if request.before is not None:
                 request.before()
             trace.attempts, tries = trace.attempts + 1, tries + 1
-            problem = self._try(request, sink, trace, tries)
+            problem = self._try(request, sink, trace, tries, begun)
+            begun = None
             if problem is None:
                 return
             if progressed():
@@ -167,47 +199,58 @@ class HttpClient:
         with self._lock:
             return sum(gate.room() for gate in self._gates.values()) or self.policy.host.concurrency
 
-    def _try(self, request: Request, sink: Sink, trace: Trace, tries: int) -> Problem | None:
+    def _try(self, request: Request, sink: Sink, trace: Trace, tries: int, begun: Begun | None) -> Problem | None:
         """One try with its redirects; what went wrong, or nothing. A host that asks for rest without saying how long gets a back-off."""
         url, headers = request.url, dict(request.headers)
         for redirects in range(_REDIRECTS + 1):
-            if not _usable(url):
+            if not usable(url):
                 return Problem(Reason.BAD_REQUEST, "not an http address", answered=True)
             gate = self.gate(url)
-            with gate.slot() as turn:
-                started = self.clock.monotonic()
+            with gate.slot(None if begun is None else begun.turn) as turn:
+                started = self.clock.monotonic() if begun is None else begun.started
                 left = max(0.001, (request.deadline_s or self.policy.deadline_s) - trace.seconds)
                 asked = _Asked(url, headers, request.max_bytes or self.policy.max_bytes, started + left, redirects > 0, request)
-                outcome = self._ask(asked, turn, sink)
+                outcome = self._ask(asked, turn, sink, begun)
+                begun = None
                 trace.seconds += self.clock.monotonic() - started
                 _tell(gate, turn, outcome, lambda: self._delay(request, tries))
             if not isinstance(outcome, str):
                 return outcome
-            if not (_usable(outcome) and _may_have_headers(outcome, url)):
+            if not (usable(outcome) and _may_have_headers(outcome, url)):
                 headers = {name: value for name, value in headers.items() if name.lower() in _FOR_ANY_HOST}
             url = outcome
         return Problem(Reason.BAD_REQUEST, f"more than {_REDIRECTS} redirects", answered=True)
 
-    def _ask(self, asked: _Asked, turn: Turn, sink: Sink) -> Problem | str | None:
+    def _ask(self, asked: _Asked, turn: Turn, sink: Sink, begun: Begun | None) -> Problem | str | None:
         """One request on the wire: nothing when the sink has the whole body, the next URL, or the problem."""
         left = asked.until - self.clock.monotonic()
         line = turn.line if isinstance(turn.line, HttpLine) else HttpLine()
         turn.line = line
         try:
             with time_left(left):
-                return self._exchange(asked, line, sink, left)
+                if begun is not None and begun.error is not None:
+                    with told():
+                        raise begun.error
+                return self._exchange(asked, line, sink, left, begun)
         except (urllib3.exceptions.HTTPError, UnicodeError) as error:
             # A redirect may name a user that no header can.
             line.close()
             return problem_of_exception(error)
 
-    def _exchange(self, asked: _Asked, line: HttpLine, sink: Sink, left: float) -> Problem | str | None:
-        url = parse_url(asked.url)
-        headers = {**self._headers, **(make_headers(basic_auth=unquote(url.auth)) if url.auth else {}), **asked.headers}
-        port = url.port or (443 if url.scheme == "https" else 80)
-        public = asked.public and not self.policy.names((url.host or "").strip("[]"), port)
-        timeout = (min(self.policy.connect_timeout_s, left), min(self.policy.read_timeout_s, left))
-        answer = line.ask(url, headers, timeout, left, public=public, body=asked.request.body)
+    def headers_of(self, url: Url, headers: Mapping[str, str]) -> dict[str, str]:
+        """All that is sent along to an address, beside its host."""
+        return {**self._headers, **(make_headers(basic_auth=unquote(url.auth)) if url.auth else {}), **headers}
+
+    def _exchange(self, asked: _Asked, line: HttpLine, sink: Sink, left: float, begun: Begun | None) -> Problem | str | None:
+        patience = min(self.policy.read_timeout_s, left)
+        if begun is None or not begun.asked:
+            url = parse_url(asked.url)
+            port = url.port or (443 if url.scheme == "https" else 80)
+            public = asked.public and not self.policy.names((url.host or "").strip("[]"), port)
+            timeout = (min(self.policy.connect_timeout_s, left), patience)
+            answer = line.ask(url, self.headers_of(url, asked.headers), timeout, left, public=public, body=asked.request.body)
+        else:
+            answer = line.go_on(begun.start, patience, left)
         try:
             if answer.status in _MOVED and answer.headers.get("Location"):
                 self._start_of(answer, asked.until)
@@ -288,7 +331,8 @@ def _next(url: str, location: str) -> str:
         return location
 
 
-def _usable(url: str) -> bool:
+def usable(url: str) -> bool:
+    """Whether an address is an http one that names a host."""
     try:
         parts = urlsplit(url)
     except ValueError:

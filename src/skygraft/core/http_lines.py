@@ -25,7 +25,7 @@ from urllib3.util import connection as connecting
 from urllib3.util import create_urllib3_context, make_headers
 from urllib3.util.url import Url
 
-from skygraft.core.http_wire import Answer, Wire, exchange, request, told
+from skygraft.core.http_wire import Answer, Wire, answer, exchange, request, told
 from skygraft.core.public_addresses import PrivateAddressError, is_public, may_be_public
 
 if TYPE_CHECKING:
@@ -171,14 +171,53 @@ class HttpLine:
         """
         until = time.monotonic() + left
         pool = self._pool_for(url, public)
-        for_proxy = pool.proxy_headers if self._forwards else {}
-        asked = request(url.url if self._forwards else url.request_uri, _named(url), {**for_proxy, **headers}, body)
+        asked = self._request(pool, url, headers, body)
         if self._connection is None or not self._connection.is_connected:
             self._hang_up()
             self._connection = _opened(pool, timeout[0], tunnel=self._tunnels)
         sock = self._connection.sock
         assert sock is not None, "a connection that stands has a socket"
         return exchange(sock, Wire(sock, timeout[1], until), asked)
+
+    def ask_now(self, url: Url, headers: Mapping[str, str]) -> socket.socket | None:
+        """Sends a GET without any wait, on a connection that stands; who watches the socket reads the answer, or has :meth:`go_on` do it.
+
+        Returns:
+            The socket, which waits for nothing now; none where no connection to that host stands.
+
+        Raises:
+            OSError: The request cannot be sent.
+            urllib3.exceptions.LocationParseError: No request can be made of the address.
+        """
+        if self._pool is None or self._connection is None or self._leads != (url.scheme, url.host, url.port, False):
+            return None
+        sock = self._connection.sock
+        if sock is None or not self._connection.is_connected:
+            return None
+        asked = self._request(self._pool, url, headers, None)
+        sock.settimeout(0.0)
+        if sock.send(asked) < len(asked):
+            raise TimeoutError("the request does not go out")
+        return sock
+
+    def go_on(self, start: bytes, patience: float, left: float) -> Answer:
+        """Receives the head of the answer to :meth:`ask_now`, with all the waits that it takes.
+
+        Args:
+            start: What has come of it.
+            patience: Seconds between two arrivals of bytes.
+            left: Seconds until the answer must be whole.
+
+        Raises:
+            urllib3.exceptions.HTTPError: There is no answer.
+        """
+        sock = None if self._connection is None else self._connection.sock
+        assert sock is not None, "there is a connection on which it was asked"
+        return answer(sock, Wire(sock, patience, time.monotonic() + left), start)
+
+    def _request(self, pool: urllib3.HTTPConnectionPool, url: Url, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        for_proxy = pool.proxy_headers if self._forwards else {}
+        return request(url.url if self._forwards else url.request_uri, _named(url), {**for_proxy, **headers}, body)
 
     def settle(self, answer: Answer) -> None:
         """Keeps the connection where the answer has been read to its end and the server keeps it too."""

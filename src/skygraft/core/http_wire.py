@@ -226,7 +226,17 @@ def exchange(sock: socket.socket | ssl.SSLSocket, wire: Wire, data: bytes) -> An
     """
     with told():
         wire.send(data)
-        start = _head(wire, b"")
+    return answer(sock, wire, b"")
+
+
+def answer(sock: socket.socket | ssl.SSLSocket, wire: Wire, start: bytes) -> Answer:
+    """Receives the head of an answer, of which the start may have come already.
+
+    Raises:
+        urllib3.exceptions.HTTPError: There is none.
+    """
+    with told():
+        start = _head(wire, start)
         # What a server says before it answers (103 and the like): taken for the answer, it would leave that one to the next request.
         while start.startswith(_BEFORE) and b"\r\n\r\n" in start:
             start = _head(wire, start.partition(b"\r\n\r\n")[2])
@@ -249,9 +259,19 @@ def _may_be_plain(start: bytes) -> bool:
 
 def _plain(wire: Wire, start: bytes) -> _Plain | None:
     head, end, rest = start.partition(b"\r\n\r\n")
+    told_head = plain_head(head) if end else None
+    return None if told_head is None else _Plain(wire, *told_head, rest)
+
+
+def plain_head(head: bytes) -> tuple[int, urllib3.HTTPHeaderDict, int] | None:
+    """Status, headers and declared length of a plain answer; none where it is another one.
+
+    Args:
+        head: Up to the empty line, without it.
+    """
     first, *lines = head.split(b"\r\n")
     told_status = _FIRST.fullmatch(first)
-    if not end or told_status is None:
+    if told_status is None:
         return None
     headers = urllib3.HTTPHeaderDict()
     for line in lines:
@@ -262,7 +282,7 @@ def _plain(wire: Wire, start: bytes) -> _Plain | None:
     length = declared_length(headers)
     status = int(told_status[1])
     odd = status in _BODILESS or "Transfer-Encoding" in headers or headers.get("Content-Encoding", "identity") != "identity"
-    return None if odd or length is None else _Plain(wire, status, headers, length, rest)
+    return None if odd or length is None else (status, headers, length)
 
 
 def declared_length(headers: Mapping[str, str]) -> int | None:

@@ -15,7 +15,6 @@ import functools
 import mmap
 import os
 import struct
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from isal import isal_zlib
 
 from skygraft.core.files import atomic_path, explained
 from skygraft.core.uncached import BLOCK, past_cache
@@ -60,7 +60,7 @@ class ItemLog:
         self._schema = schema.remove_metadata()
         fields = [f"{field.name}:{field.type}:{field.nullable}" for field in schema]
         facts = sorted((key.decode(), value.decode()) for key, value in (schema.metadata or {}).items())
-        self._seed = zlib.crc32(repr((fields, facts)).encode())
+        self._seed = isal_zlib.crc32(repr((fields, facts)).encode())
         self._file: int | None = None
         self._direct = direct
         self._staging = mmap.mmap(-1, BLOCK)
@@ -209,7 +209,7 @@ class ItemLog:
         return self._file
 
     def _checksum(self, payload: bytes | pa.Buffer) -> int:
-        return zlib.crc32(payload, zlib.crc32(struct.pack("<Q", len(payload)), self._seed))
+        return isal_zlib.crc32(payload, isal_zlib.crc32(struct.pack("<Q", len(payload)), self._seed))
 
     def _whole_length(self) -> int:
         return max((record.offset + record.length for record, _ in self._payloads()), default=0)
@@ -263,7 +263,7 @@ def _filler(length: int) -> bytes:
 
 def _of_filler(length: int) -> int:
     """The checksum of a filler: a record with a broken length is none."""
-    return zlib.crc32(struct.pack("<Q", length))
+    return isal_zlib.crc32(struct.pack("<Q", length))
 
 
 def _neighbours(records: list[Record]) -> Iterator[list[Record]]:

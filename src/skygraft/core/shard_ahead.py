@@ -54,9 +54,9 @@ class AheadWriter:
         self._held = self._next = 0
         self._promised: set[str] = set()
         self._ready: list[Row | Place] = []
-        # The row group that is not whole yet: its large values stay where they are until it is.
+        # The row group that is not whole yet.
         self._groups, self._light = RowGroups(), list[pa.Table]()
-        self._large: dict[str, list[object]] = {field.name: [] for field in self._schema if field.type == pa.large_binary()}
+        self._large = {field.name: _Large() for field in self._schema if field.type == pa.large_binary()}
         self._file = table_writer(spec, path, meta=meta)
         self._write = self._file.__enter__()
 
@@ -121,7 +121,8 @@ class AheadWriter:
         for end in [*self._groups.starts(row_bytes(light) + large), len(rows)]:
             self._light.append(light.slice(start, end - start))
             for name, values in self._large.items():
-                values.extend(row.get(name) for row in rows[start:end])
+                for row in rows[start:end]:
+                    values.append(row.get(name))
             if end < len(rows):
                 self._write_group()
             start = end
@@ -129,10 +130,12 @@ class AheadWriter:
     def _write_group(self) -> None:
         light = pa.concat_tables(self._light)
         columns = dict(zip(light.column_names, light.columns, strict=True))
-        columns |= {name: packed_array(values, pa.large_binary()) for name, values in self._large.items()}
-        self._light, self._large = [], {name: [] for name in self._large}
+        columns |= {name: values.column() for name, values in self._large.items()}
         with explained(self._path):
             self._write(pa.table([columns[name] for name in self._schema.names], schema=self._schema))
+        self._light = []
+        for values in self._large.values():
+            values.clear()
 
     def _read_back(self) -> list[Row]:
         """The rows that are ready, those too that memory had no room for."""
@@ -142,6 +145,32 @@ class AheadWriter:
     def _size(self, kept: Row | Place | None) -> int:
         """Bytes that are held by it."""
         return 0 if kept is None or isinstance(kept, tuple) else sum(length(kept.get(name)) for name in self._large)
+
+
+class _Large:
+    """Byte strings laid down one after the other, in memory that is used again: to be given new memory takes longer than to fill it."""
+
+    def __init__(self) -> None:
+        self._room = np.empty(_AT_ONCE, np.uint8)
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins anew; no column that was made may be used any more."""
+        self._ends, self._there = array("q", [0]), list[bool]()
+
+    def append(self, value: object) -> None:
+        """Takes a value, or none."""
+        start, data = self._ends[-1], value if isinstance(value, bytes) else b""
+        if start + len(data) > len(self._room):
+            self._room = np.concatenate((self._room[:start], np.empty(start + 2 * len(data), np.uint8)))
+        self._room[start : start + len(data)] = np.frombuffer(data, np.uint8)
+        self._ends.append(start + len(data))
+        self._there.append(value is not None)
+
+    def column(self) -> pa.LargeBinaryArray:
+        """The values since the beginning."""
+        buffers = [pa.array(self._there).buffers()[1], pa.py_buffer(self._ends), pa.py_buffer(self._room[: self._ends[-1]])]
+        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self._there), buffers)
 
 
 def packed_array(values: Sequence[object], kind: pa.DataType) -> pa.Array:

@@ -22,6 +22,7 @@ from skygraft.version import __version__
 
 ROW_GROUP_BYTES = 16 << 20
 _ROW_GROUP_ROWS = 65536
+_BATCH_ROWS = 16
 # What a list or a map takes in a row, near enough for the size of a row group.
 _NESTED_BYTES = 256
 _PREFIX = "skygraft:"
@@ -137,7 +138,9 @@ def read_table(spec: TableSpec, path: Path, columns: Sequence[str] | None = None
     if missing := sorted(set(wanted) - set(schema.names)):
         raise CorruptDataError(f"{path} lacks columns {missing} of table {spec.name!r}. Delete it and run the stage again.")
     try:
-        table = pq.read_table(path, columns=wanted)
+        # Not by pq.read_table, which imports pandas: for most stages that is a third of the time that they take to begin.
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=wanted)
     except (OSError, pa.ArrowInvalid) as error:
         raise CorruptDataError(f"{path} cannot be read ({error}). Delete it and run the stage again.") from error
     expected = spec.schema()
@@ -230,7 +233,9 @@ def _packing(spec: TableSpec) -> dict[str, Any]:
         return {"compression": "zstd"}
     others = [column.name for column in spec.columns if column.name not in packed]
     compression = {column.name: "none" if column.packed else "zstd" for column in spec.columns}
-    return {"compression": compression, "use_dictionary": others, "write_statistics": others}
+    # A page ends between two batches. One that holds a whole row group is laid down in new memory several times, which takes longer than
+    # all the rest of the writing.
+    return {"compression": compression, "use_dictionary": others, "write_statistics": others, "write_batch_size": _BATCH_ROWS}
 
 
 def _row_groups(table: pa.Table) -> Iterator[tuple[int, int]]:

@@ -136,7 +136,9 @@ def fetch_shard(
             for item in pending:
                 if item.payload.startswith(LOCAL):
                     keep(_from_this_machine(intake.asked(item, access), access, client.policy.max_bytes, terms))
-            fetch_many(client, requests, keep, process=process, concurrency=terms.concurrency, before_waiting=intake.write)
+            # Another request follows an answer where an access does; pictures are decoded.
+            light = access.follow is None and not terms.decode
+            fetch_many(client, requests, keep, process=process, concurrency=terms.concurrency, light=light, before_waiting=intake.write)
         intake.close()
         return store.finish(items, min_success_rate=terms.min_success_rate)
 
