@@ -69,6 +69,7 @@ class _Server(ThreadingHTTPServer):
         self.log = log
         self.spent: dict[str, set[int]] = {}
         self.guard = threading.Lock()
+        self.over = False
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up are part of the script."""
@@ -107,8 +108,13 @@ class _Handler(BaseHTTPRequestHandler):
         code, entity, extra = self._entity(answer)
         given = 0 if answer.reset_after == 0 else code
         seen = Seen(self.command, path, query, given, dict(self.headers.items()), body.decode("utf-8", "replace"), time.time())
-        with self.server.guard, self.server.log.open("a") as log:
-            log.write(json.dumps(asdict(seen)) + "\n")
+        with self.server.guard:
+            if self.server.over:
+                # Nobody waits for the threads of clients that are still here, and the log's folder goes.
+                self.close_connection = True
+                return
+            with self.server.log.open("a") as log:
+                log.write(json.dumps(asdict(seen)) + "\n")
         if answer.delay:
             time.sleep(answer.delay)
         self._send(answer, code, entity, extra)
@@ -189,6 +195,8 @@ def _thread(script: Script, log: Path) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         runner.join()
+        with server.guard:
+            server.over = True
 
 
 @contextlib.contextmanager
