@@ -135,7 +135,8 @@ def read_ours(url: str, places: list[tuple[int, int]], pixels: np.ndarray, heade
     from skygraft.imagery.windows import read_windows
 
     kept = None if headers is None else Headers(headers)
-    with HttpClient(HttpPolicy(host=HostLimits(concurrency=IN_FLIGHT))) as client, ThreadPoolExecutor(IN_FLIGHT) as pool:
+    policy = HttpPolicy(host=HostLimits(concurrency=IN_FLIGHT), named=frozenset({"127.0.0.1"}))
+    with HttpClient(policy) as client, ThreadPoolExecutor(IN_FLIGHT) as pool:
         cogs = [Cog(source_of(f"{url}/{band}.tif", client, OpenStorage(), kept), pool) for band in BANDS]
         open_together(cogs, pool)
         windows = [Window(row, column, SIDE, SIDE) for row, column in places]

@@ -103,7 +103,7 @@ def source(url: str, signer: Signer, client: HttpClient) -> HttpSource:
 
 @pytest.fixture
 def client() -> Iterator[HttpClient]:
-    with HttpClient(HttpPolicy(attempts=2, backoff_s=0.01)) as made:
+    with HttpClient(HttpPolicy(attempts=2, backoff_s=0.01, named=frozenset({"127.0.0.1"}))) as made:
         yield made
 
 
@@ -117,6 +117,13 @@ def test_storage_that_refuses_is_asked_once_more_with_a_fresh_signature(client: 
         with pytest.raises(PermanentItemError) as refused:
             source(server.url("/x.tif"), OpenStorage(), client).read(2, 4)
         assert refused.value.reason is Reason.FORBIDDEN and server.count() == 5
+
+
+def test_a_catalogue_leads_to_no_file_inside_the_own_network() -> None:
+    with scripted_server({"/x.tif": [ok(b"0123456789")]}) as server, HttpClient() as client:
+        with pytest.raises(PermanentItemError, match="inside the own network"):
+            source(server.url("/x.tif"), OpenStorage(), client).read(2, 4)
+        assert server.count() == 0
 
 
 def test_ranges_at_and_beyond_the_end_and_servers_without_ranges(client: HttpClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 import time
@@ -83,6 +84,25 @@ def test_a_dead_endpoint_stops_the_work_early_with_one_error() -> None:
         fetch_many(http, many(), delivered.append, process=content, concurrency=8)
     assert drawn < 200
     assert all(one.error is not None and one.error.reason is Reason.CONNECTION for one in delivered)
+
+
+def test_no_address_out_of_an_answer_takes_a_connection_that_the_user_asked_for_into_the_own_network() -> None:
+    delivered: dict[str, Fetched[bytes]] = {}
+    with scripted_server({"/.*": [ok(b"z")]}) as server, HttpClient() as http:
+        # One connection, which stands from the second request on.
+        asked = [Request(server.url(f"/{number}"), str(number), foreign=number >= 5) for number in range(10)]
+        fetch_many(http, asked, lambda one: delivered.update({one.request.key: one}), process=content, concurrency=1)
+        assert server.count() == 5
+    reasons = [None if (error := delivered[str(number)].error) is None else error.reason for number in range(10)]
+    assert reasons == [None] * 5 + [Reason.BAD_REQUEST] * 5
+
+
+def test_every_try_is_told_of_beforehand() -> None:
+    tries: list[str] = []
+    with scripted_server({"/3": [status(503), ok(b"z")], r"/[^3]": [ok(b"z")]}) as server, HttpClient(HttpPolicy(**QUICK)) as http:
+        requests = [Request(server.url(f"/{n}"), before=functools.partial(tries.append, f"/{n}")) for n in range(6)]
+        fetch_many(http, requests, lambda one: None, process=content, concurrency=2)
+        assert sorted(tries) == sorted(seen.path for seen in server.requests()) and len(tries) == 7
 
 
 def test_what_processing_refuses_is_the_items_own_result() -> None:

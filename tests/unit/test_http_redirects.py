@@ -72,6 +72,22 @@ def test_a_host_that_the_configuration_names_may_be_redirected_to_and_its_neighb
         assert other.count() == 0
 
 
+def test_an_address_out_of_an_answer_leads_nowhere_inside_the_own_network_but_to_hosts_that_the_configuration_names() -> None:
+    with scripted_server({"/a": [ok(BODY)]}) as inner:
+        place, host = inner.url("/a"), inner.base.removeprefix("http://")
+        with client() as http:
+            # What the user asks for is had, and leaves a connection that the other must not take.
+            assert http.get(place).content == BODY
+            for foreign in (place, place.replace("127.0.0.1", "localhost"), place.replace("127.0.0.1", "2130706433")):
+                with pytest.raises(PermanentItemError, match=r"inside the own network.*trusted_hosts") as caught:
+                    http.get(Request(foreign, foreign=True))
+                assert caught.value.reason is Reason.BAD_REQUEST
+        assert inner.count() == 1
+        for named in (host, "127.0.0.1"):
+            with client(named=frozenset({named})) as http:
+                assert http.get(Request(place, foreign=True)).content == BODY
+
+
 def test_the_address_that_was_looked_at_is_the_one_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name server that says a public address first and ours from then on: the second answer is never asked for."""
     answers: list[str] = []

@@ -137,7 +137,7 @@ def test_a_tile_of_another_zone_that_a_file_shows_nothing_of_has_no_data(x: floa
 def test_another_part_than_was_asked_for_is_not_taken_for_it(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
     data = bigtiff(tmp_path / "x.tif", 512, compress="DEFLATE")
     script = {"/a.tif": [Answer(body=data), Answer(206, data[:32768], headers={"Content-Range": f"bytes 0-32767/{len(data)}"})]}
-    with scripted_server(script) as server, HttpClient(HttpPolicy(attempts=1)) as client:
+    with scripted_server(script) as server, HttpClient(HttpPolicy(attempts=1, named=frozenset({"127.0.0.1"}))) as client:
         cog = Cog(source_of(server.url("/a.tif"), client, OpenStorage()), pool)
         assert cog.layout.width == 512
         with pytest.raises(TransientError, match="another part"):

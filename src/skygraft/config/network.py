@@ -20,4 +20,6 @@ class Network(Section):
     max_bytes: int = Field(64 << 20, ge=1, description="largest answer that is read")
     dead_after: int = Field(20, ge=1, description="connection failures in a row after which a host is taken for dead")
     max_pause_s: float = Field(300.0, ge=0, description="longest pause that a host may ask for; a longer one ends the work")
-    trusted_hosts: tuple[str, ...] = Field((), description="hosts of the own network (name, or name:port) that a redirect may lead to")
+    trusted_hosts: tuple[str, ...] = Field(
+        (), description="hosts of the own network (name, or name:port) that redirects and services' answers may lead to"
+    )

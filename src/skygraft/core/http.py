@@ -71,13 +71,13 @@ class Begun:
 
 @dataclass(frozen=True)
 class _Asked:
-    """One try on the wire: where, with which headers, for how many bytes, until when, and whether hosts of the own network are refused."""
+    """One try on the wire: where, with which headers, for how many bytes, until when, and whether somebody outside named the address."""
 
     url: str
     headers: Mapping[str, str]
     max_bytes: int
     until: float
-    public: bool
+    foreign: bool
     request: Request
 
 
@@ -205,11 +205,11 @@ class HttpClient:
         for redirects in range(_REDIRECTS + 1):
             if not usable(url):
                 return Problem(Reason.BAD_REQUEST, "not an http address", answered=True)
-            gate = self.gate(url)
+            gate, foreign = self.gate(url), redirects > 0 or request.foreign
             with gate.slot(None if begun is None else begun.turn) as turn:
                 started = self.clock.monotonic() if begun is None else begun.started
                 left = max(0.001, (request.deadline_s or self.policy.deadline_s) - trace.seconds)
-                asked = _Asked(url, headers, request.max_bytes or self.policy.max_bytes, started + left, redirects > 0, request)
+                asked = _Asked(url, headers, request.max_bytes or self.policy.max_bytes, started + left, foreign, request)
                 outcome = self._ask(asked, turn, sink, begun)
                 begun = None
                 trace.seconds += self.clock.monotonic() - started
@@ -241,12 +241,16 @@ class HttpClient:
         """All that is sent along to an address, beside its host."""
         return {**self._headers, **(make_headers(basic_auth=unquote(url.auth)) if url.auth else {}), **headers}
 
+    def keeps_out(self, url: Url) -> bool:
+        """Whether an address that somebody outside names must not lead into the own network: the configuration does not name its host."""
+        port = url.port or (443 if url.scheme == "https" else 80)
+        return not self.policy.names((url.host or "").strip("[]"), port)
+
     def _exchange(self, asked: _Asked, line: HttpLine, sink: Sink, left: float, begun: Begun | None) -> Problem | str | None:
         patience = min(self.policy.read_timeout_s, left)
         if begun is None or not begun.asked:
             url = parse_url(asked.url)
-            port = url.port or (443 if url.scheme == "https" else 80)
-            public = asked.public and not self.policy.names((url.host or "").strip("[]"), port)
+            public = asked.foreign and self.keeps_out(url)
             timeout = (min(self.policy.connect_timeout_s, left), patience)
             answer = line.ask(url, self.headers_of(url, asked.headers), timeout, left, public=public, body=asked.request.body)
         else:

@@ -121,7 +121,7 @@ def problem_of_exception(error: Exception) -> Problem:
     """Reads what requests and urllib3 raise; their text is not passed on, since it holds the whole URL."""
     causes = _causes(error)
     if _any(causes, PrivateAddressError):
-        what = "a redirect to an address inside the own network, of a host that the configuration does not name (network.trusted_hosts)"
+        what = "it leads to an address inside the own network, of a host that the configuration does not name (network.trusted_hosts)"
         return Problem(Reason.BAD_REQUEST, what, answered=True)
     bad = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
     if isinstance(error, (*bad, urllib3.exceptions.LocationValueError, UnicodeError, http.client.InvalidURL)):

@@ -1,4 +1,4 @@
-"""Connections, one to a line: every read ends at a deadline, and one that a redirect asked for stays on the public internet.
+"""Connections, one to a line: every read ends at a deadline, and one to where others lead stays on the public internet.
 
 A socket's timeout bounds the wait for the next byte, not for the last one: a server that drips its headers would otherwise hold a thread
 for ever. Here each read waits for what is left of the request's time at most.
@@ -179,8 +179,13 @@ class HttpLine:
         assert sock is not None, "a connection that stands has a socket"
         return exchange(sock, Wire(sock, timeout[1], until), asked)
 
-    def ask_now(self, url: Url, headers: Mapping[str, str]) -> socket.socket | None:
+    def ask_now(self, url: Url, headers: Mapping[str, str], *, public: bool) -> socket.socket | None:
         """Sends a GET without any wait, on a connection that stands; who watches the socket reads the answer, or has :meth:`go_on` do it.
+
+        Args:
+            url: Where.
+            headers: Sent along.
+            public: As for :meth:`ask`: a connection that was opened on other terms is none.
 
         Returns:
             The socket, which waits for nothing now; none where no connection to that host stands.
@@ -189,7 +194,7 @@ class HttpLine:
             OSError: The request cannot be sent.
             urllib3.exceptions.LocationParseError: No request can be made of the address.
         """
-        if self._pool is None or self._connection is None or self._leads != (url.scheme, url.host, url.port, False):
+        if self._pool is None or self._connection is None or self._leads != (url.scheme, url.host, url.port, public):
             return None
         sock = self._connection.sock
         if sock is None or not self._connection.is_connected:

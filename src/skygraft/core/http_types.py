@@ -28,7 +28,7 @@ class HttpPolicy:
         host: Limits toward each host.
         hosts: Limits toward single hosts, by name.
         slots: A folder in which all processes share out each host's connections, or none: each has its own.
-        named: Hosts (``name`` or ``name:port``) that redirects may lead to wherever they are.
+        named: Hosts (``name`` or ``name:port``) that redirects and services' answers may lead to wherever they are.
         user_agent: Whom the services see.
     """
 
@@ -47,7 +47,7 @@ class HttpPolicy:
     user_agent: str = f"skygraft/{__version__}"
 
     def names(self, host: str, port: int) -> bool:
-        """Whether a host is one of those that redirects may lead to wherever they are."""
+        """Whether a host is one of those that may be led to wherever they are."""
         return host in self.named or f"{host}:{port}" in self.named
 
 
@@ -72,6 +72,8 @@ class Request:
         read_error: Reads a failure in the service's own words; none: by its status.
         heed: Reads the head of a success, for services that say their trouble there; none: a success is one.
         before: Called before every try, such as to count it; what it raises goes to the caller.
+        foreign: Whether a service's answer named the address, and not the configuration or its user: then it must not lead into the own
+            network, as a redirect must not.
     """
 
     url: str
@@ -83,6 +85,7 @@ class Request:
     read_error: Reading | None = field(default=None, repr=False)
     heed: Heeding | None = field(default=None, repr=False)
     before: Callable[[], None] | None = field(default=None, repr=False)
+    foreign: bool = False
 
     def __repr__(self) -> str:
         return f"Request({public_url(self.url)!r}, key={self.key!r})"

@@ -103,7 +103,7 @@ class Lanes:
             Whether that was done; if not, the host has no connection to spare at the moment.
         """
         request = task.request
-        if request.body is not None or request.heed is not None or not usable(request.url):
+        if request.body is not None or request.heed is not None or request.before is not None or not usable(request.url):
             self._hand_over(task, None)
             return True
         gate = self._client.gate(request.url)
@@ -160,7 +160,8 @@ class Lanes:
             return None
         try:
             url = parse_url(request.url)
-            return turn.line.ask_now(url, self._client.headers_of(url, request.headers))
+            public = request.foreign and self._client.keeps_out(url)
+            return turn.line.ask_now(url, self._client.headers_of(url, request.headers), public=public)
         except (urllib3.exceptions.HTTPError, UnicodeError):
             # Whoever makes the request in full says what is wrong with it.
             return None

@@ -1,4 +1,4 @@
-"""Which addresses belong to the public internet: a redirect from outside must not lead to what only we can reach."""
+"""Which addresses belong to the public internet: what is named from outside must not lead to what only we can reach."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OWN = tuple(ipaddress.IPv6Network(each) for each in ("64:ff9b:1::/48", "fec0::/
 
 
 class PrivateAddressError(urllib3.exceptions.HTTPError):
-    """A redirect leads to an address inside the own network, of a host that the configuration does not name."""
+    """A redirect or an answer leads to an address inside the own network, of a host that the configuration does not name."""
 
 
 def is_public(address: str) -> bool:

@@ -22,11 +22,13 @@ class Access:
         headers: Sent along with each request, to the address's own host alone.
         follow: Gets the picture that an answer leads to; none: the answer is the picture.
         folder: Where pictures of this machine lie.
+        foreign: Whether it was a service that named the pictures' addresses.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     follow: Callable[[HttpClient, Response], Response] | None = None
     folder: Path | None = None
+    foreign: bool = False
 
 
 def inside(folder: Path, name: str) -> Path | None:

@@ -215,7 +215,7 @@ class _Intake:
     def asked(self, item: Item[str], access: Access) -> Request:
         """The request for an item, whose result will come."""
         self._under_way[item.key] = item
-        return Request(item.payload, item.key, access.headers)
+        return Request(item.payload, item.key, access.headers, foreign=access.foreign)
 
     def keep(self, result: Fetched[Photo]) -> None:
         """Takes a result in; it is written down at the latest when :meth:`write` is called, unless it may be another one next time."""

@@ -116,7 +116,7 @@ def picture(client: HttpClient, answer: Response) -> Response:
     if not addresses or not isinstance(addresses[0], str):
         raise PermanentItemError("the interface names no picture of that size", Reason.NOT_FOUND)
     try:
-        return client.get(Request(addresses[0]))
+        return client.get(Request(addresses[0], foreign=True))
     except PermanentItemError as error:
         if error.reason is Reason.FORBIDDEN:
             # The address has expired: another try begins with a fresh one.

@@ -134,7 +134,9 @@ class HttpSource:
             ) from error
 
     def _get(self, url: str, first: int, length: int) -> bytes | memoryview:
-        asked = Request(url, key=f"{self.href}:{first}", headers={"Range": f"bytes={first}-{first + length - 1}"})
+        wanted = {"Range": f"bytes={first}-{first + length - 1}"}
+        # It was a catalogue's answer that named the file.
+        asked = Request(url, key=f"{self.href}:{first}", headers=wanted, foreign=True)
         answer = _Body()
         try:
             self._client.transfer(lambda: asked, answer)

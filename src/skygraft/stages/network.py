@@ -21,7 +21,7 @@ def http_client(network: Network, seed: int, user_agent: str | None = None, *, n
         network: The limits.
         seed: Of the back-offs' jitter.
         user_agent: Whom the services see; none: skygraft's own name.
-        named: Hosts of the configuration (:func:`named_hosts`): redirects may lead to them wherever they are.
+        named: Hosts of the configuration (:func:`named_hosts`): redirects and services' answers may lead to them wherever they are.
     """
     return HttpClient(
         HttpPolicy(

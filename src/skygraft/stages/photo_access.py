@@ -51,7 +51,10 @@ def picture_access(config: Config, section: PhotoSource) -> Access:
     """
     if isinstance(section, MapillaryPhotos):
         return Access(mapillary.headers(mapillary_token(config)), mapillary.picture)
-    return Access(folder=local_folder(section)) if isinstance(section, TablePhotos) else Access()
+    if isinstance(section, TablePhotos):
+        return Access(folder=local_folder(section))
+    # Other sources' addresses stand in what a service answered; those of LUCAS in a table that the configuration names, as the user's own.
+    return Access(foreign=not isinstance(section, LucasPhotos))
 
 
 def picture_agent(section: PhotoSource) -> str | None:
