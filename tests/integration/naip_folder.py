@@ -15,6 +15,8 @@ import rasterio
 from rasterio.transform import from_origin
 
 BLOB_HOST = "naipeuwest.blob.core.windows.net"
+BUCKET = "naip-analytic"
+BUCKET_HOST = f"{BUCKET}.s3.us-west-2.amazonaws.com"
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,16 @@ class QuadSpec:
 
 
 def write_naip(folder: Path, quads: Sequence[QuadSpec]) -> Path:
-    """Writes files and the catalogue."""
+    """Writes files and both catalogues."""
     for quad in quads:
         quad.stored(folder).parent.mkdir(parents=True, exist_ok=True)
         if quad.file is None:
             _draw(quad, quad.stored(folder))
         else:
             quad.stored(folder).write_bytes(quad.file.read_bytes())
-    catalogue = folder / "stac" / "planetary"
-    catalogue.mkdir(parents=True, exist_ok=True)
-    (catalogue / "items.ndjson").write_text("".join(json.dumps(_item(quad, quad.stored(folder))) + "\n" for quad in quads))
+        paid = folder / "http" / BUCKET_HOST / quad.path
+        paid.parent.mkdir(parents=True, exist_ok=True)
+        paid.write_bytes(quad.stored(folder).read_bytes())
     collection = {
         "type": "Collection",
         "id": "naip",
@@ -64,7 +66,11 @@ def write_naip(folder: Path, quads: Sequence[QuadSpec]) -> Path:
         "msft:storage_account": "naipeuwest",
         "msft:container": "naip",
     }
-    (catalogue / "collections.ndjson").write_text(json.dumps(collection) + "\n")
+    for name, root in (("planetary", f"https://{BLOB_HOST}"), ("earth_search", f"s3://{BUCKET}")):
+        catalogue = folder / "stac" / name
+        catalogue.mkdir(parents=True, exist_ok=True)
+        (catalogue / "items.ndjson").write_text("".join(json.dumps(_item(quad, quad.stored(folder), root)) + "\n" for quad in quads))
+        (catalogue / "collections.ndjson").write_text(json.dumps(collection) + "\n")
     return folder
 
 
@@ -79,7 +85,7 @@ def _draw(quad: QuadSpec, path: Path) -> None:
         dataset.write(picture)
 
 
-def _item(quad: QuadSpec, path: Path) -> dict[str, Any]:
+def _item(quad: QuadSpec, path: Path, root: str) -> dict[str, Any]:
     with rasterio.open(path) as dataset:
         west, south, east, north = dataset.bounds
         transform, shape = list(dataset.transform), list(dataset.shape)
@@ -102,5 +108,5 @@ def _item(quad: QuadSpec, path: Path) -> dict[str, Any]:
             "proj:transform": transform,
         },
         "links": [],
-        "assets": {"image": {"href": f"https://{BLOB_HOST}/{quad.path}", "type": "image/tiff; application=geotiff"}},
+        "assets": {"image": {"href": f"{root}/{quad.path}", "type": "image/tiff; application=geotiff"}},
     }

@@ -19,7 +19,7 @@ from rasterio.enums import Resampling
 from rasterio.transform import from_origin
 from rasterio.windows import from_bounds
 from tests.integration.imagery_folder import write_photos
-from tests.integration.naip_folder import BLOB_HOST, QuadSpec, write_naip
+from tests.integration.naip_folder import BLOB_HOST, BUCKET_HOST, QuadSpec, write_naip
 
 from skygraft.config.model import Config
 from skygraft.config.naip import Naip
@@ -183,8 +183,8 @@ def test_what_nothing_covers_and_what_shows_nothing_have_their_reasons(serve: Se
     }
 
 
-@pytest.mark.mirror
-def test_real_files_behind_the_catalogue_give_what_rasterio_makes_of_them(serve: Serve) -> None:
+def real_quads() -> tuple[list[QuadSpec], list[tuple[float, float, dt.date]]]:
+    """The mirror's files, and a place in the middle of each."""
     if not MIRROR.exists():
         pytest.skip(f"no mirror of real files: {MIRROR} is missing (set SKYGRAFT_MIRROR)")
     quads, spots = [], []
@@ -192,9 +192,42 @@ def test_real_files_behind_the_catalogue_give_what_rasterio_makes_of_them(serve:
         day = dt.datetime.strptime(path.stem.split("_")[-1].split("-")[0].replace("downsampled", path.stem.split("_")[-2]), "%Y%m%d").date()
         with rasterio.open(path) as dataset:
             west, south, east, north = dataset.bounds
-            epsg = dataset.crs.to_epsg()
-        quads.append(QuadSpec(path.stem, day, epsg=epsg, file=path))
+            epsg, gsd = dataset.crs.to_epsg(), dataset.transform.a
+        quads.append(QuadSpec(path.stem, day, gsd=gsd, epsg=epsg, file=path))
         spots.append(place((west + east) / 2, (south + north) / 2, epsg + 5700))
+    return quads, spots
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("catalogue", ["planetary_computer", "earth_search", "earth_engine"])
+def test_real_files_have_the_pixels_that_rasterio_samples_from_every_catalogue(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, catalogue: str
+) -> None:
+    quads, spots = real_quads()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "name")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    write_naip(Path("archive"), quads)
+    write_photos(Path("data/photos/lucas.parquet"), spots, epsg=4326)
+    settings = config(catalogue=catalogue, bands=("R", "G", "B", "N"), max_nodata=1.0, resampling="nearest")
+    with serve(settings) as services:
+        fetch_tiles.run(settings, imagery="naip")
+        asked = {host: services.count(host=host) for host in (BLOB_HOST, BUCKET_HOST, "earthengine-highvolume.googleapis.com")}
+    assert [count > 0 for count in asked.values()] == [catalogue == name for name in ("planetary_computer", "earth_search", "earth_engine")]
+    by_name = {quad.name: quad for quad in quads}
+    for tile in tiles():
+        row = rows()[tile["tile_id"]]
+        file = by_name[row["scene_id"][0]].file
+        steps = np.arange(SIZE) - SIZE / 2 + 0.5
+        assert file is not None and row["status"] == "ok"
+        with rasterio.open(file) as dataset:
+            values = list(dataset.sample([(tile["x"] + east, tile["y"] - south) for south in steps for east in steps]))
+        assert pixels_of(row).any() and np.array_equal(pixels_of(row), np.array(values).T.reshape(4, SIZE, SIZE))
+    assert len(by_name) == len(tiles()) == 6
+
+
+@pytest.mark.mirror
+def test_real_files_behind_the_catalogue_give_what_rasterio_makes_of_them(serve: Serve) -> None:
+    quads, spots = real_quads()
     write_naip(Path("archive"), quads)
     write_photos(Path("data/photos/lucas.parquet"), spots, epsg=4326)
     settings = config(bands=("R", "G", "B", "N"), max_nodata=1.0)

@@ -34,6 +34,7 @@ _SENTINEL2 = "COPERNICUS/S2_SR_HARMONIZED"
 _CLOUD_SCORE = "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED"
 _NAIP = "USDA/NAIP/DOQQ"
 _COLLECTION = "sentinel-2-l2a"
+_NAIP_COLLECTION = "naip"
 _BASELINE = "s2:processing_baseline"
 _OFFSET = 1000
 _CLOUDS = {3: 0.35, 8: 0.3, 9: 0.05, 10: 0.45}
@@ -53,9 +54,19 @@ def service_of(folder: Path, refresh_token: str | None) -> EarthEngineService:
             index = _index(item)
             images[f"{_SENTINEL2}/{index}"] = _image(folder, item, index)
             images[f"{_CLOUD_SCORE}/{index}"] = _cloud_score(folder, item, index)
+        elif item["collection"] == _NAIP_COLLECTION:
+            images[f"{_NAIP}/{item['id']}"] = _quad(folder, item)
     if (folder / MANIFEST).exists():
         images |= _photographs(folder)
     return EarthEngineService(images, PROJECT, refresh_token=refresh_token)
+
+
+def _quad(folder: Path, item: dict[str, Any]) -> Stored:
+    """A photograph that lies as a file in the world's storage."""
+    own = item["properties"]
+    file = _file(folder, item["assets"]["image"]["href"])
+    bands = {name: Band(file, number) for number, name in enumerate("RGBN", start=1)}
+    return Stored(bands, own["proj:epsg"], dict.fromkeys(bands, float(own["gsd"])), _properties(item, item["id"]), _outline(item))
 
 
 def _photographs(folder: Path) -> dict[str, Stored]:
