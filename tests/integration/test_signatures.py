@@ -56,6 +56,20 @@ def test_a_refused_signature_is_renewed_once_for_all(monkeypatch: pytest.MonkeyP
         assert server.count() == 2
 
 
+def test_a_clock_that_runs_ahead_asks_for_no_token_a_read(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    # By our clock each token is over when it comes.
+    with scripted_server({TOKEN_PATH: [token("one", -90), token("two", -90)]}) as server:
+        monkeypatch.setenv("PC_SDK_SAS_URL", server.url("/token"))
+        signer = PlanetaryComputer()
+        assert {signer.sign(HREF.replace("B04", band)).rpartition("=")[2] for band in ("B02", "B03", "B04", "SCL")} == {"one"}
+        assert server.count() == 1
+        # Storage knows when it is over.
+        refused = signer.sign(HREF)
+        assert signer.renew(HREF, refused) == signer.renew(HREF, refused) == HREF + "?se=1&sig=two"
+        assert server.count() == 2
+    assert caplog.text.count("this machine's clock") == 2 and "sig=" not in caplog.text
+
+
 def test_a_throttled_token_service_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted_server({TOKEN_PATH: [rate_limited(1), status(503), token("good")]}) as server:
         monkeypatch.setenv("PC_SDK_SAS_URL", server.url("/token"))

@@ -5,6 +5,7 @@ Bare addresses are what is stored and passed around. A signed one leaves this mo
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Protocol
 from urllib.parse import urlparse, urlsplit
@@ -22,6 +23,7 @@ from skygraft.imagery.patience import within
 
 _REFRESHED_S = 60.0
 """The package asks for a new token when the one it keeps has less time left, seconds."""
+_LOG = logging.getLogger(__name__)
 
 
 class Signer(Protocol):
@@ -50,6 +52,8 @@ class PlanetaryComputer:
     """Signs with the tokens of Planetary Computer's service, through its own package; safe between threads.
 
     The package keeps a token until a minute before its end, per storage container; a key in ``PC_SDK_SUBSCRIPTION_KEY`` is used if there.
+    Where this machine's clock runs so far ahead that tokens are over when they come, the package would ask for one with every read: such a
+    token is used until storage refuses it.
 
     Args:
         deadline_s: Seconds to wait for a token; the package itself would wait for ever.
@@ -59,6 +63,7 @@ class PlanetaryComputer:
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
         self._broken: str | None = None
+        self._over_as_it_came: dict[str, str] = {}
 
     def sign(self, href: str) -> str:
         """The address with a token that holds for a minute at least.
@@ -85,10 +90,13 @@ class PlanetaryComputer:
             return current
 
     def _sign(self, href: str) -> str:
-        token = sas.TOKEN_CACHE.get(_token_url(href)) if urlsplit(href).netloc.endswith(sas.BLOB_STORAGE_DOMAIN) else None
+        container = _token_url(href) if urlsplit(href).netloc.endswith(sas.BLOB_STORAGE_DOMAIN) else ""
+        token = sas.TOKEN_CACHE.get(container)
         if token is not None and token.ttl() >= _REFRESHED_S:
             # No request will be made, so nothing can hang.
             return str(planetary_computer.sign(href))
+        if token is not None and token.token == self._over_as_it_came.get(container):
+            return f"{href}?{token.token}"
         if self._broken is not None:
             # Others wait for the same token: none of them needs to wait for the same end.
             raise EndpointError(self._broken)
@@ -104,7 +112,16 @@ class PlanetaryComputer:
                 "PC_SDK_SUBSCRIPTION_KEY if you have a key, or choose catalogue: earth_search."
             )
             raise EndpointError(self._broken) from error
+        self._look_at_clock(container)
         return signed
+
+    def _look_at_clock(self, container: str) -> None:
+        token = sas.TOKEN_CACHE.get(container)
+        if token is not None and token.ttl() <= 0:
+            _LOG.warning(
+                "A token of Planetary Computer was over when it came: check this machine's clock. It is used until storage refuses it."
+            )
+            self._over_as_it_came[container] = token.token
 
 
 def _token_url(href: str) -> str:
