@@ -51,9 +51,9 @@ class CountedSource(FileSource):
         super().__init__(path)
         object.__setattr__(self, "reads", [])
 
-    def read(self, first: int, length: int) -> bytes:
+    def read(self, first: int, length: int, room: memoryview | None = None) -> bytes:
         self.reads.append((first, length))  # type: ignore[attr-defined]
-        return super().read(first, length)
+        return super().read(first, length, room)
 
 
 @pytest.fixture

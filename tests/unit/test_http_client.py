@@ -39,6 +39,23 @@ def client(clock: FakeClock | None = None, **settings: object) -> HttpClient:
     return HttpClient(HttpPolicy(**settings), clock or FakeClock())  # type: ignore[arg-type]
 
 
+class Roomy:
+    """A sink with room for bodies, and a list for those whose length nobody declares."""
+
+    def __init__(self) -> None:
+        self.laid, self.written = bytearray(), list[bytes]()
+
+    def begin(self, status: int, headers: Mapping[str, str], measured: bool) -> None:
+        self.laid, self.written = bytearray(), []
+
+    def room(self, length: int) -> memoryview:
+        self.laid = bytearray(length)
+        return memoryview(self.laid)
+
+    def write(self, chunk: bytes) -> None:
+        self.written.append(chunk)
+
+
 def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -144,6 +161,15 @@ def test_a_passing_fault_is_retried_until_it_is_over(answer: Answer, reason: Rea
     assert trace.attempts == 3
 
 
+@pytest.mark.parametrize("answer", [truncated(BODY, after=100), reset(BODY, after=2000), rate_limited(7)], ids=["cut", "reset", "refused"])
+def test_a_body_is_laid_down_whole_after_any_fault(answer: Answer) -> None:
+    sink = Roomy()
+    with scripted_server({"/a": [answer, ok(BODY)]}) as server, client(attempts=2) as http:
+        http.transfer(lambda: Request(server.url("/a")), sink)
+        assert server.count() == 2
+    assert (bytes(sink.laid), sink.written) == (BODY, [])
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [(404, Reason.NOT_FOUND), (410, Reason.NOT_FOUND), (401, Reason.FORBIDDEN), (403, Reason.FORBIDDEN), (400, Reason.BAD_REQUEST)],
@@ -162,7 +188,9 @@ def test_a_slow_drip_ends_at_the_deadline() -> None:
         with pytest.raises(TransientError) as caught:
             http.get(server.url("/a"))
         assert server.count() == 1
-    assert caught.value.reason is Reason.TIMEOUT
+        with pytest.raises(TransientError) as laid:
+            http.transfer(lambda: Request(server.url("/a")), Roomy())
+    assert caught.value.reason is laid.value.reason is Reason.TIMEOUT
 
 
 def test_headers_that_drip_end_at_the_deadline_too() -> None:
@@ -194,6 +222,8 @@ def test_a_body_over_the_limit_is_refused_whether_declared_or_not() -> None:
     with scripted_server(script) as server, client() as http:
         with pytest.raises(PermanentItemError) as caught:
             http.get(Request(server.url("/declared"), max_bytes=1000))
+        with pytest.raises(PermanentItemError, match="1000 bytes"):
+            http.transfer(lambda: Request(server.url("/declared"), max_bytes=1000), Roomy())
         assert http.get(Request(server.url("/lying"), max_bytes=1000)).content == BODY[:500]
     assert caught.value.reason is Reason.TOO_LARGE
 

@@ -41,6 +41,8 @@ ANSWERS = {
     "bare line feeds": told(len(BODY)).replace(b"\r\n", b"\n") + BODY,
 }
 
+PLAIN = ("plain", "no reason", "empty", "an error", "spaces", "said twice", "after a hint")
+
 
 @contextmanager
 def answered(data: bytes, step: int, *, hang_up: bool = True) -> Iterator[socket.socket]:
@@ -72,6 +74,7 @@ def test_what_is_read_is_what_http_client_reads(kind: str, step: int) -> None:
     with answered(ANSWERS[kind], step) as sock:
         found = asked(sock)
         body = b"".join(found.chunks)
+        assert (found.length is None) == (kind not in PLAIN)
     with answered(ANSWERS[kind], step) as sock:
         sock.sendall(b"GET /a HTTP/1.1\r\n\r\n")
         plain = http.client.HTTPResponse(sock, method="GET")
@@ -79,6 +82,26 @@ def test_what_is_read_is_what_http_client_reads(kind: str, step: int) -> None:
         assert (found.status, body) == (plain.status, plain.read())
         for name in ("Content-Length", "Retry-After", "X-Much", "X-Twice"):
             assert found.headers.get(name) == (", ".join(plain.msg.get_all(name, [])) or None)
+
+
+@pytest.mark.parametrize("step", [7, 1 << 20])
+@pytest.mark.parametrize("kind", PLAIN)
+def test_a_plain_body_is_laid_down_as_it_would_be_read(kind: str, step: int) -> None:
+    with answered(ANSWERS[kind], step, hang_up=False) as sock:
+        found = asked(sock)
+        assert found.length is not None
+        room = bytearray(b"?" * (found.length + 1))
+        assert b"".join(found.laid(memoryview(room)[:-1])) == bytes(room[:-1])
+        assert bytes(room) == ANSWERS[kind].rpartition(b"\r\n\r\n")[2] + b"?"
+        assert (found.received, found.reusable()) == (found.length, True)
+
+
+@pytest.mark.parametrize(("more", "missing"), [(b"more than was said", 0), (b"", 3)])
+def test_no_byte_is_laid_outside_its_room_nor_a_cut_body_taken_for_whole(more: bytes, missing: int) -> None:
+    with answered(told(len(BODY)) + BODY[: len(BODY) - missing] + more, 1000) as sock:
+        found, room = asked(sock), bytearray(len(BODY))
+        assert b"".join(found.laid(memoryview(room))) == BODY[: len(BODY) - missing]
+        assert (len(room), found.received, found.reusable()) == (len(BODY), len(BODY) - missing, False)
 
 
 def test_a_compressed_body_is_unpacked() -> None:
@@ -123,6 +146,9 @@ def test_what_is_no_answer_is_an_error_of_the_network(data: bytes) -> None:
 def test_no_wait_lasts_past_the_deadline() -> None:
     with answered(told(10) + b"half", 100, hang_up=False) as sock, pytest.raises(urllib3.exceptions.ProtocolError) as caught:
         list(asked(sock, 0.05).chunks)
+    assert isinstance(caught.value.__cause__, TimeoutError)
+    with answered(told(10) + b"half", 100, hang_up=False) as sock, pytest.raises(urllib3.exceptions.ProtocolError) as caught:
+        list(asked(sock, 0.05).laid(memoryview(bytearray(10))))
     assert isinstance(caught.value.__cause__, TimeoutError)
 
 

@@ -23,7 +23,7 @@ from skygraft.core.host_gate import HostGate, Turn
 from skygraft.core.host_slots import HostSlots
 from skygraft.core.http_errors import Problem, problem_of_exception, problem_of_status, public_url
 from skygraft.core.http_lines import HttpLine, time_left
-from skygraft.core.http_types import HttpPolicy, Request, Response, Sink, Trace
+from skygraft.core.http_types import HttpPolicy, Request, Response, RoomySink, Sink, Trace
 from skygraft.core.http_wire import Answer, declared_length, told
 from skygraft.core.limits import Clock, HostLimits, Stopped, SystemClock
 
@@ -297,12 +297,15 @@ class HttpClient:
         refused = sink.begin(answer.status, answer.headers, declared is not None or chunked)
         if refused is not None:
             return refused
+        room = sink.room(answer.length) if answer.length is not None and isinstance(sink, RoomySink) else None
         total = 0
-        for chunk in answer.chunks:
+        for chunk in answer.chunks if room is None else answer.laid(room):
             total += len(chunk)
             if total > asked.max_bytes:
                 return _too_large(asked.max_bytes)
-            sink.write(chunk)
+            # Anything else lies in the sink's room already.
+            if isinstance(chunk, bytes):
+                sink.write(chunk)
             if self.clock.monotonic() >= asked.until:
                 return Problem(Reason.TIMEOUT, "the body was not whole within the deadline", answered=True)
         if declared is not None and answer.received < declared:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from skygraft.core.http_errors import Problem, public_url
 from skygraft.core.limits import HostLimits
@@ -129,3 +129,11 @@ class Sink(Protocol):
 
     def write(self, chunk: bytes) -> None:
         """The next bytes of it."""
+
+
+@runtime_checkable
+class RoomySink(Sink, Protocol):
+    """A sink that has room for a whole body: what comes is laid there straight from the wire, and never written."""
+
+    def room(self, length: int) -> memoryview:
+        """Where a body of so many bytes goes, after :meth:`begin`; full where the request succeeds."""

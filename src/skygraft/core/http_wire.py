@@ -85,6 +85,12 @@ class Wire:
         """As :meth:`receive`."""
         return self._in_time(self._sock.recv_into, buffer)
 
+    def fill(self, buffer: memoryview) -> int:
+        """As :meth:`receive_into`, but where the system can, it waits for all of it: whoever is woken for each part waits for its turn."""
+        if not self._plain:
+            return self.receive_into(buffer)
+        return self._in_time(lambda room: self._sock.recv_into(room, 0, socket.MSG_WAITALL), buffer)
+
     def _in_time(self, call: Callable[[Given], Got], given: Given) -> Got:
         left = self._until - time.monotonic()
         if left <= 0:
@@ -113,12 +119,17 @@ class Answer(ABC):
         status: Its number.
         headers: As sent; names in any case.
         chunks: The body as it arrives.
+        length: Of the body, where :meth:`laid` can bring it; else none.
     """
 
-    def __init__(self, status: int, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
-        self.status, self.headers, self.chunks = status, headers, chunks
+    def __init__(self, status: int, headers: Mapping[str, str], chunks: Iterator[bytes], length: int | None = None) -> None:
+        self.status, self.headers, self.chunks, self.length = status, headers, chunks, length
         # Of the body, as it came over the wire.
         self.received = 0
+
+    def laid(self, room: memoryview) -> Iterator[memoryview]:
+        """The body as it arrives, in place of :attr:`chunks`: the parts of ``room``, which has its length, that are full by then."""
+        raise AssertionError("unreachable: only an answer that has a length is laid down")
 
     @abstractmethod
     def reusable(self) -> bool:
@@ -129,12 +140,13 @@ class _Plain(Answer):
     """An answer with a declared length, read from the socket itself."""
 
     def __init__(self, wire: Wire, status: int, headers: urllib3.HTTPHeaderDict, length: int, start: bytes) -> None:
-        super().__init__(status, headers, self._body(wire, start))
+        super().__init__(status, headers, self._body(), length)
+        self._wire, self._start = wire, start
         self._length, self._spoilt = length, len(start) > length
         self._lasts = "close" not in headers.get("Connection", "").lower()
 
-    def _body(self, wire: Wire, start: bytes) -> Iterator[bytes]:
-        chunk = start[: self._length]
+    def _body(self) -> Iterator[bytes]:
+        chunk = self._start[: self._length]
         while True:
             self.received += len(chunk)
             if chunk:
@@ -142,8 +154,24 @@ class _Plain(Answer):
             if self.received >= self._length:
                 return
             with told():
-                chunk = wire.receive(min(_BODY_CHUNK, self._length - self.received))
+                chunk = self._wire.receive(min(_BODY_CHUNK, self._length - self.received))
             if not chunk:
+                self._spoilt = True
+                return
+
+    def laid(self, room: memoryview) -> Iterator[memoryview]:
+        count = min(len(self._start), self._length)
+        room[:count] = self._start[:count]
+        while True:
+            part = room[self.received : self.received + count]
+            self.received += count
+            if count:
+                yield part
+            if self.received >= self._length:
+                return
+            with told():
+                count = self._wire.fill(room[self.received : self._length])
+            if not count:
                 self._spoilt = True
                 return
 

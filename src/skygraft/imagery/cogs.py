@@ -69,13 +69,17 @@ class Cog:
         """The pixels of a window as they are where there is no block: 0."""
         return np.zeros(self.layout.shape_of(window.height, window.width), self.layout.dtype.newbyteorder("="))
 
-    def fetch(self, span: Span) -> memoryview:
+    def fetch(self, span: Span, room: memoryview) -> memoryview:
         """Asks for a run of blocks.
+
+        Args:
+            span: The run.
+            room: As long as it; its bytes may be laid there.
 
         Raises:
             ItemError: The request failed, or the file ends inside the run.
         """
-        data = memoryview(self._source.read(span.first, span.length))
+        data = memoryview(self._source.read(span.first, span.length, room))
         if len(data) < span.length:
             raise corrupt(f"it ends at byte {span.first + len(data)}, inside its blocks")
         return data

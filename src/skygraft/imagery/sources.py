@@ -16,7 +16,6 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skygraft.core.errors import PermanentItemError, Reason, TransientError
 from skygraft.core.http import HttpClient, Request
@@ -33,38 +32,38 @@ _LOG = logging.getLogger(__name__)
 class Source(Protocol):
     """The bytes of one file."""
 
-    def read(self, first: int, length: int) -> bytes | memoryview:
-        """Bytes from ``first`` on; fewer only where the file ends."""
+    def read(self, first: int, length: int, room: memoryview | None = None) -> bytes | memoryview:
+        """Bytes from ``first`` on; fewer only where the file ends. They may lie in ``room``, which is as long as they are."""
 
     def layout(self) -> Layout:
         """Where its blocks lie."""
 
 
 class _Body:
-    """A sink that lays a range down where it stays: it is long, and to join its chunks would take its memory twice."""
+    """A sink that lays a range down where it stays, in the room that there is for it where it fits."""
 
-    def __init__(self) -> None:
-        self._bytes: NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._have = self.status = 0
+    def __init__(self, room: memoryview | None) -> None:
+        self._room = room
+        self._laid, self._chunks = memoryview(b""), list[bytes]()
+        self.status = 0
         self.headers: Mapping[str, str] = {}
 
     def begin(self, status: int, headers: Mapping[str, str], measured: bool) -> None:
-        # The client takes no answer that declares more than it may have.
-        declared = headers.get("Content-Length", "")
-        self._bytes = np.empty(int(declared) if declared.isdecimal() else 0, np.uint8)
-        self.status, self.headers, self._have = status, headers, 0
+        self._laid, self._chunks = memoryview(b""), []
+        self.status, self.headers = status, headers
+
+    def room(self, length: int) -> memoryview:
+        # A server may send less than was asked for, or all of the file; the client takes no more than the policy allows.
+        fits = self._room is not None and length <= len(self._room)
+        self._laid = self._room[:length] if self._room is not None and fits else np.empty(length, np.uint8).data
+        return self._laid
 
     def write(self, chunk: bytes) -> None:
-        end = self._have + len(chunk)
-        if end > len(self._bytes):
-            self._bytes = np.concatenate((self._bytes[: self._have], np.empty(end, np.uint8)))
-        self._bytes[self._have : end] = np.frombuffer(chunk, np.uint8)
-        self._have = end
+        self._chunks.append(chunk)
 
-    @property
     def content(self) -> memoryview:
         """What has come."""
-        return self._bytes[: self._have].data
+        return memoryview(b"".join(self._chunks)) if self._chunks else self._laid
 
 
 class HttpSource:
@@ -108,7 +107,7 @@ class HttpSource:
             self._headers.keep(self.href, Header(self._size, parts))
         return layout
 
-    def read(self, first: int, length: int) -> bytes | memoryview:
+    def read(self, first: int, length: int, room: memoryview | None = None) -> bytes | memoryview:
         """Asks for a range of bytes; a refused signature is renewed once.
 
         Raises:
@@ -117,13 +116,13 @@ class HttpSource:
         """
         url = self._signer.sign(self.href)
         try:
-            return self._get(url, first, length)
+            return self._get(url, first, length, room)
         except PermanentItemError as error:
             renewed = self._signer.renew(self.href, url) if error.reason is Reason.FORBIDDEN else None
             if renewed is None:
                 raise
         try:
-            return self._get(renewed, first, length)
+            return self._get(renewed, first, length, room)
         except PermanentItemError as error:
             if error.reason is not Reason.FORBIDDEN:
                 raise
@@ -133,33 +132,34 @@ class HttpSource:
                 "storage refuses a fresh signature",
             ) from error
 
-    def _get(self, url: str, first: int, length: int) -> bytes | memoryview:
+    def _get(self, url: str, first: int, length: int, room: memoryview | None) -> bytes | memoryview:
         wanted = {"Range": f"bytes={first}-{first + length - 1}"}
         # It was a catalogue's answer that named the file.
         asked = Request(url, key=f"{self.href}:{first}", headers=wanted, foreign=True)
-        answer = _Body()
+        answer = _Body(room)
         try:
             self._client.transfer(lambda: asked, answer)
         except PermanentItemError as error:
             if "HTTP 416" in error.detail:
                 return b""
             raise
-        self._check_size(answer)
+        content = answer.content()
+        self._check_size(answer, len(content))
         if answer.status == _PARTIAL:
             told = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if told is not None and int(told[1]) != first:
                 what = "another part of the file was sent than was asked for"
                 raise TransientError(f"{public_url(self.href)}: {what}; run skygraft retry-failed.", Reason.SERVER_ERROR, what)
-            return answer.content
-        if first and len(answer.content) < first + length:
+            return content
+        if first and len(content) < first + length:
             what = "the whole file was sent where a part was asked for, and it is not the file"
             raise TransientError(f"{public_url(self.href)}: {what}; run skygraft retry-failed.", Reason.SERVER_ERROR, what)
-        return answer.content[first : first + length]
+        return content[first : first + length]
 
-    def _check_size(self, answer: _Body) -> None:
+    def _check_size(self, answer: _Body, length: int) -> None:
         """Notices that the file is not the one whose header is known: its blocks lie elsewhere by now."""
         told = _RANGE.fullmatch(answer.headers.get("Content-Range", "")) if answer.status == _PARTIAL else None
-        size = len(answer.content) if answer.status != _PARTIAL else None if told is None or told[2] == "*" else int(told[2])
+        size = length if answer.status != _PARTIAL else None if told is None or told[2] == "*" else int(told[2])
         if self._size is None:
             self._size = size
         if size not in (None, self._size):
@@ -175,8 +175,8 @@ class FileSource:
 
     path: Path
 
-    def read(self, first: int, length: int) -> bytes:
-        """Reads the bytes.
+    def read(self, first: int, length: int, room: memoryview | None = None) -> bytes:
+        """Reads the bytes; never into ``room``.
 
         Raises:
             PermanentItemError: The file is missing.

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ _RANGE_BYTES = 8 << 20
 # Ranges that are under way, and windows that wait for one.
 _AHEAD_BYTES = 128 << 20
 _UNPACKED_BYTES = 64 << 20
+_KEPT_BYTES = 64 << 20
 Pixels = NDArray[np.generic]
 
 
@@ -73,8 +75,8 @@ class BlockFile(Protocol):
     def blank(self, window: Window) -> Pixels:
         """The pixels of a window before any block has been put into it."""
 
-    def fetch(self, span: Span) -> memoryview:
-        """Asks for a run of blocks."""
+    def fetch(self, span: Span, room: memoryview) -> memoryview:
+        """Asks for a run of blocks, which may be laid down in ``room``: it is as long as they are."""
 
     def unpack(self, block: int, data: memoryview, cuts: Sequence[tuple[Window, Pixels]]) -> None:
         """Unpacks a block and puts its pixels into the windows that lie on it."""
@@ -150,15 +152,45 @@ class _Job:
     span: Span
     due: int
     uses: dict[int, list[tuple[_Group, int]]]
-    asked: Future[list[Future[None]]] | None = None
+    asked: Future[Future[None]] | None = None
 
-    def run(self, cuts: dict[int, list[tuple[Window, Pixels]]]) -> list[Future[None]]:
-        """Asks for the blocks, and has others unpack them."""
-        data = self.cog.fetch(self.span)
-        return [
-            _unpackers().submit(self.cog.unpack, block, data[first - self.span.first :][:length], cuts[block])
-            for block, first, length in self.span.blocks
-        ]
+    def run(self, cuts: dict[int, list[tuple[Window, Pixels]]]) -> Future[None]:
+        """Asks for the blocks, and has another thread unpack them."""
+        room = _ROOMS.take(self.span.length)
+        data = self.cog.fetch(self.span, room.data[: self.span.length])
+        return _unpackers().submit(self._unpack, data, room, cuts)
+
+    def _unpack(self, data: memoryview, room: NDArray[np.uint8], cuts: dict[int, list[tuple[Window, Pixels]]]) -> None:
+        for block, first, length in self.span.blocks:
+            self.cog.unpack(block, data[first - self.span.first :][:length], cuts[block])
+        _ROOMS.give(room)
+
+
+class _Rooms:
+    """Memory that blocks come into, taken again for others: fresh memory, which the system blanks page by page, takes longer to fill."""
+
+    def __init__(self) -> None:
+        self._free: defaultdict[int, list[NDArray[np.uint8]]] = defaultdict(list)
+        self._kept, self._lock = 0, Lock()
+
+    def take(self, length: int) -> NDArray[np.uint8]:
+        """Room for so many bytes or for up to twice as many."""
+        size = 1 << (length - 1).bit_length()
+        with self._lock:
+            if self._free[size]:
+                self._kept -= size
+                return self._free[size].pop()
+        return np.empty(size, np.uint8)
+
+    def give(self, room: NDArray[np.uint8]) -> None:
+        """Keeps it for whoever needs such a one next; nobody may look at it any more."""
+        with self._lock:
+            if self._kept + len(room) <= _KEPT_BYTES:
+                self._kept += len(room)
+                self._free[len(room)].append(room)
+
+
+_ROOMS = _Rooms()
 
 
 class _Stream:
@@ -198,8 +230,7 @@ class _Stream:
             self._ask(self._jobs[self._next])
             self._next += 1
         if job.asked is not None:
-            for block in job.asked.result():
-                block.result()
+            job.asked.result().result()
             job.asked = None
             self._held -= job.span.length
 
