@@ -29,7 +29,8 @@ from skygraft.core.tables import read_table
 from skygraft.ground.flickr.client import FlickrClient, Wish
 from skygraft.ground.flickr.parts import BoxPart, Window
 from skygraft.ground.flickr.split import Ask
-from skygraft.stages import ingest_flickr
+from skygraft.stages import forget, ingest_flickr
+from skygraft.stages.layout import FORGOTTEN
 from skygraft.stages.network import http_client
 
 TABLE = Path("data/photos/trial.parquet")
@@ -121,6 +122,27 @@ def test_a_second_run_asks_nothing_and_gives_the_same_bytes() -> None:
         ingest_flickr.run(configuration(server.base), photos="trial")
         assert len(server.queries) == asked
     assert TABLE.read_bytes() == before
+
+
+def test_a_search_that_knows_no_more_of_forgotten_photos_asks_nothing_and_leaves_them_out(caplog: pytest.LogCaptureFixture) -> None:
+    records = scattered(600)
+    with flickr_server(records) as server:
+        ingest_flickr.run(configuration(server.base), photos="trial")
+        asked, found = len(server.searches), rows()
+        # A whole page among them, which would otherwise seem to have failed.
+        gone = sorted(names(records), key=lambda name: int(name.removeprefix("flickr:")))[:300]
+        gone += [name for name, row in found.items() if name not in gone][:30]
+        Path("ids.txt").write_text("\n".join(gone))
+        forget.run(Path("ids.txt"))
+        assert rows().keys() == names(records) - set(gone)
+        TABLE.unlink()
+        # The list is lost: the answers themselves are without them.
+        FORGOTTEN.unlink()
+        caplog.set_level(logging.INFO)
+        ingest_flickr.run(configuration(server.base), photos="trial")
+        assert len(server.searches) == asked
+    assert rows() == {name: row for name, row in found.items() if name not in gone}
+    assert "reason='taken down'" in caplog.text and "outside the area" not in caplog.text
 
 
 def test_duplicates_and_what_is_not_allowed_are_left_out(caplog: pytest.LogCaptureFixture) -> None:

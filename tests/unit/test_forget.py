@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tests.rows import table
 from tests.unit.test_report import _page
@@ -27,6 +28,11 @@ from skygraft.core.schemas import PAIRS, PHOTO_SHARD, PHOTOS, TILES, embeddings_
 from skygraft.core.shards import Item, ShardName, ShardStore, shard_of
 from skygraft.core.tables import TableSpec, read_table, write_table
 from skygraft.encoders.identity import EncoderIdentity
+from skygraft.ground.flickr.client import Page
+from skygraft.ground.flickr.journal import PageJournal
+from skygraft.ground.flickr.rows import FOUND
+from skygraft.ground.page_log import PageLog
+from skygraft.ground.photo_rows import photo_table
 from skygraft.report.page import render
 from skygraft.stages import forget
 from skygraft.stages.layout import FORGOTTEN, Layout
@@ -64,7 +70,14 @@ def vector(name: str) -> dict[str, object]:
 
 
 def fill(layout: Layout, ids: list[str]) -> None:
-    """Writes what the stages of one configuration publish for some photos; every tile has two."""
+    """Writes what the stages of one configuration keep and publish for some photos; every tile has two."""
+    with PageLog(layout.work("ingest_commons", "flickr", layout.data.name, "answers.log")) as log:
+        for half in (IDS[:6], IDS[6:]):
+            log.add(half[0], half[-1], photo_table([photo(name) for name in half if name in ids]))
+    with PageJournal(layout.work("ingest_flickr", "flickr", layout.data.name)) as journal:
+        journal.add_licences({4: "CC BY 2.0"})
+        for half in (IDS[:6], IDS[6:]):
+            journal.add(half[0], Page(6, 6, answered([name for name in half if name in ids])))
     write_table(PHOTOS, table(PHOTOS, [photo(name) for name in ids]), layout.photos("flickr"), meta={"identity": "p"})
     for shard in range(2):
         mine, name = [its for its in ids if shard_of(its, 2) == shard], ShardName(shard, 2)
@@ -85,6 +98,14 @@ def fill(layout: Layout, ids: list[str]) -> None:
              "n_photos": len(its), "centre_photo_id": its[0], "split": "train", "shard": 0}
         )  # fmt: skip
     write_table(TILES, table(TILES, plan), layout.tiles("points"), meta={"identity": "t"})
+
+
+def answered(names: list[str]) -> pa.RecordBatch:
+    numbers = [int(name.removeprefix("flickr:")) for name in names]
+    facts = {"moment": 1, "longitude": 10.0, "latitude": 48.0, "accuracy": 16, "taken": None, "dated": True, "licence": 4}
+    return pa.RecordBatch.from_pylist(
+        [{"number": n, **facts, **{name: f"{name} of {n}" for name in ("url", "page", "author", "title", "tags")}} for n in numbers], FOUND
+    )
 
 
 def publish(store: ShardStore, rows: list[dict[str, object]]) -> None:
@@ -127,13 +148,55 @@ def test_what_is_left_is_what_the_stages_would_have_made_without_them(folder: Pa
     wanted = state()
     # The plan's tables differ: tiles keep their places, and pairs say that some were forgotten.
     differ = {path for path in wanted if found.get(path) != wanted[path]}
-    assert differ == {f"{data}/tiles/points/pairs.parquet" for data in ("data", "data/embedded")}
+    # And a search of Flickr knows its pages by the numbers on them.
+    pages = {f"work/ingest_flickr/flickr/{data}/pages.log" for data in ("data", "embedded")}
+    assert differ - pages == {f"{data}/tiles/points/pairs.parquet" for data in ("data", "data/embedded")}
     assert found.keys() - wanted.keys() == {str(FORGOTTEN)}
     os.chdir(folder)
     for name in ("real", "embedded"):
         layout = Layout(configuration(name))
         assert read_table(PAIRS, layout.pairs("points")).column("photo_id").to_pylist() == [its for its in IDS if its not in GONE]
     assert read_table(LIST, FORGOTTEN).column("photo_id").to_pylist() == sorted(GONE)
+
+
+def test_nothing_but_their_numbers_stays_in_the_answers_of_flickr(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    work = Path("work/ingest_flickr/flickr/data")
+    with PageJournal(work) as journal:
+        before = list(journal.pages())
+    (work / "scratch").mkdir()
+    (work / "scratch/bucket-0000.arrows").write_bytes(b"title of 0")
+    torn = b"half a record, with the title of 0"
+    with (work / "pages.log").open("ab") as file:
+        file.write(torn)
+    with caplog.at_level(logging.INFO):
+        forget.run(wishes([*GONE, "flickr:99999999999999999999", "flickr:x"]))
+    assert "of Flickr's photos the numbers stay" in caplog.text
+    with PageJournal(work) as journal:
+        assert journal.licences() == {4: "CC BY 2.0"}
+        after = list(journal.pages())
+    assert [(ask, page.total, page.shown, page.answer.ids.tolist()) for ask, page in after] == [
+        (ask, page.total, page.shown, page.answer.ids.tolist()) for ask, page in before
+    ]
+    for row, old in ((row, old) for (_, new), (_, page) in zip(after, before, strict=True) for row, old in _rows(new, page)):
+        known = {name: value for name, value in row.items() if value not in (None, 0, False, -1) and value == value}
+        assert row == old if f"flickr:{old['number']}" not in GONE else known.keys() <= {"number"}
+    assert not list((work / "scratch").iterdir()) and torn not in (work / "pages.log").read_bytes()
+    inode = (work / "pages.log").stat().st_ino
+    forget.run(Path("ids.txt"))
+    assert (work / "pages.log").stat().st_ino == inode
+
+
+def _rows(new: Page, old: Page) -> list[tuple[dict[str, object], dict[str, object]]]:
+    return list(zip(new.rows.to_pylist(), old.rows.to_pylist(), strict=True))
+
+
+def test_answers_that_an_ingest_is_adding_to_are_named_and_everything_else_is_done(folder: Path) -> None:
+    with (
+        PageLog(Path("work/ingest_commons/flickr/data/answers.log")),
+        pytest.raises(SkygraftError, match=r"(?s)work/ingest_commons/flickr/data is being worked on.*run the same command again"),
+    ):
+        forget.run(Path("ids.txt"))
+    assert IDS[0] not in read_table(PAIRS, Layout(configuration("real")).pairs("points")).column("photo_id").to_pylist()
 
 
 def test_tiles_lose_their_count_their_centre_or_leave(folder: Path) -> None:

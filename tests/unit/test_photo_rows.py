@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import shapely
 
@@ -113,6 +114,24 @@ def test_a_log_of_answers_outlives_a_torn_end(tmp_path: Path) -> None:
         assert path.stat().st_size == whole
         log.add("third", "", photo_table(rows()[3:]))
         assert merged(log.photos()).equals(merged([photo_table(rows())]))
+
+
+def test_photos_leave_a_log_of_answers_and_the_answers_hold(tmp_path: Path) -> None:
+    path = tmp_path / "answers.log"
+    with PageLog(path) as log:
+        log.add("first", "second", photo_table(rows()[:3]))
+        log.add("second", "", photo_table(rows()[3:]))
+        log.add("third", "", photo_table(rows()[:1]))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 7)
+    gone = ["here:1", "here:0", "here:12", "there:5"]
+    assert PageLog(path).leave_out(pa.array(gone)) == set(gone[:3])
+    with PageLog(path) as log:
+        assert [log.following(query) for query in ("first", "second", "third")] == ["second", "", None]
+        assert merged(log.photos()).equals(merged([photo_table([row for row in rows() if row["photo_id"] not in gone])]))
+    inode = path.stat().st_ino
+    assert PageLog(path).leave_out(pa.array(gone)) == set()
+    assert path.stat().st_ino == inode
 
 
 def test_two_processes_do_not_share_a_log(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import functools
 import mmap
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -131,10 +131,14 @@ class ItemLog:
             found = {value for batch in self._kept(pc.is_in, column, values) for value in batch.column(column).to_pylist()}
         if not found:
             return found
-        with atomic_path(self._path) as temporary, temporary.open("wb") as file:
-            for batch in self._kept(_is_not_in, column, values):
-                file.writelines(self._framed(batch))
+        self.rewrite(self._kept(_is_not_in, column, values))
         return found
+
+    def rewrite(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Gives the log other rows, which may be made from its own, whole or not at all; to be called outside its with block."""
+        with atomic_path(self._path) as temporary, temporary.open("wb") as file:
+            for batch in batches:
+                file.writelines(self._framed(batch))
 
     def replay(self) -> Iterator[pa.RecordBatch]:
         """The rows in the order they were added, up to the first torn record."""

@@ -25,7 +25,10 @@ from skygraft.core.progress import progress
 from skygraft.core.removal import leave_out, leave_out_of_shard, rewrite, sweep
 from skygraft.core.schemas import PAIRS, TILES
 from skygraft.core.tables import read_meta, read_table
+from skygraft.ground.flickr.journal import PageJournal
+from skygraft.ground.flickr.rows import name_of, numbers_of
 from skygraft.ground.forgotten import lighter_tiles, read_forgotten, read_wishes, remember, without
+from skygraft.ground.page_log import PageLog
 from skygraft.stages import holdings
 from skygraft.stages.layout import FORGOTTEN, table_lock
 
@@ -79,7 +82,9 @@ def _take_out(gone: pa.Array, failures: list[str]) -> Counter[str]:
     """Takes photos out of all tables and shards, in the order of the flow; gives in how many of them each was."""
     held = holdings.holdings()
     failures += held.broken
-    steps: list[Callable[[], set[str]]] = [partial(_from_table, path, gone) for path in held.tables]
+    steps: list[Callable[[], set[str]]] = [partial(_from_answers, path, gone) for path in held.answers]
+    steps += [partial(_from_flickr, path, gone) for path in held.flickr]
+    steps += [partial(_from_table, path, gone) for path in held.tables]
     for shard in (*held.photo_shards, *held.embedding_shards):
         steps.append(partial(leave_out_of_shard, shard.folders, shard.name, shard.targets, _KEY, gone))
     steps += [partial(_from_plan, path, gone.to_pylist()) for path in held.pairs]
@@ -92,6 +97,14 @@ def _take_out(gone: pa.Array, failures: list[str]) -> Counter[str]:
                 failures.append(str(error))
             advance(1)
     return found
+
+
+def _from_answers(path: Path, gone: pa.Array) -> set[str]:
+    return PageLog(path).leave_out(gone)
+
+
+def _from_flickr(path: Path, gone: pa.Array) -> set[str]:
+    return set(map(name_of, PageJournal(path.parent).leave_out(numbers_of(gone.to_pylist()))))
 
 
 def _from_table(path: Path, gone: pa.Array) -> set[str]:
@@ -159,12 +172,10 @@ def _tell(wishes: list[str], before: Collection[str], found: Counter[str]) -> No
             "cannot be undone: what these models learnt from the photos: %s. To train without them, delete the folders and run again",
             _some(taught),
         )
-    if folders := holdings.answers():
-        _LOG.warning(
-            "not touched: what services said of photos (titles, authors, places; no picture) in %s, so that nothing is asked twice. Delete "
-            "the folders to be rid of that too",
-            _some(map(str, folders)),
-        )
+    if numbers_of(found).size:
+        _LOG.info("of Flickr's photos the numbers stay in the answers that were kept, and nothing else, so that no page is asked for again")
+    if folders := holdings.published():
+        _LOG.info("not touched: published tables with the places of all photos, in %s", _some(map(str, folders)))
     _LOG.info("copies that you or others made of reports and models are out of reach; pictures of your own (source: table) stay yours")
 
 

@@ -39,6 +39,8 @@ class Holdings:
     """Every file that may hold photos or speak of them.
 
     Args:
+        answers: What services said of photos.
+        flickr: The same of Flickr, which keeps it in another way.
         tables: Tables of photos.
         photo_shards: Their bytes.
         embedding_shards: Their embeddings.
@@ -46,6 +48,8 @@ class Holdings:
         broken: Why files that may be any of these cannot be read.
     """
 
+    answers: list[Path]
+    flickr: list[Path]
     tables: list[Path]
     photo_shards: list[Shard]
     embedding_shards: list[Shard]
@@ -63,7 +67,8 @@ def holdings() -> Holdings:
         except CorruptDataError as error:
             broken.append(str(error))
     shards = {kind: _shards(stage, found[kind]) for kind, stage in _STAGES.items()}
-    return Holdings(found["photos"], shards["photo_shard"], shards["embeddings"], found["pairs"], broken)
+    answers, flickr = (sorted(_WORK.glob(f"ingest_*/*/*/{name}")) for name in ("answers.log", "pages.log"))
+    return Holdings(answers, flickr, found["photos"], shards["photo_shard"], shards["embeddings"], found["pairs"], broken)
 
 
 def reports() -> list[Path]:
@@ -81,9 +86,9 @@ def cards() -> list[Path]:
     return list(_files(_RUNS, "skygraft.json"))
 
 
-def answers() -> list[Path]:
-    """Folders in which ingesting stages keep what services said."""
-    return sorted(path for path in _WORK.glob("ingest_*") if path.is_dir())
+def published() -> list[Path]:
+    """Folders of published tables that were downloaded, with the places of all their photos."""
+    return [path for path in (_WORK / "ingest_lucas",) if path.is_dir()]
 
 
 def _files(root: Path, ending: str) -> Iterator[Path]:

@@ -64,7 +64,7 @@ def run(config: Config, *, photos: str) -> None:
                 f"or delete {folder} to ask the service anew."
             )
         pages = (page.rows for _, page in journal.pages())
-        parts = sorted_rows(pages, chosen, terms, licences, folder / "scratch")
+        parts = sorted_rows(pages, chosen, terms, licences, journal.scratch)
         rows = publish_table(config, photos, parts)
     outcome = crawl.outcome
     _LOG.info("photos=%s rows=%d calls=%d kept=%d", layout.photos(photos), rows, calls.made, calls.kept)

@@ -12,13 +12,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from skygraft.core.files import lock
+from skygraft.core.files import lock, sweep_temporaries
 from skygraft.core.itemlog import ItemLog
 from skygraft.ground.flickr.client import Page
-from skygraft.ground.flickr.rows import FOUND
+from skygraft.ground.flickr.rows import FOUND, TAKEN_DOWN, blanked
+from skygraft.ground.flickr.table import clear_scratch
 
+Ids = NDArray[np.int64]
 _LICENCES = "licences"
 _SCHEMA = pa.schema(
     [("ask", pa.string()), ("total", pa.int64()), ("shown", pa.int32()), ("size", pa.int64()), ("packed", pa.binary())],
@@ -31,12 +36,13 @@ class PageJournal:
     """Kept answers; used inside its ``with`` block, by one process at a time.
 
     Args:
-        folder: Where it lies.
+        folder: Where it lies, and its ingest's scratch beside it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "pages.log"
         self._lock = lock(folder / "pages.lock")
+        self.scratch = folder / "scratch"
         self._log = ItemLog(self.path, _SCHEMA)
         self._codec = pa.Codec("zstd", compression_level=3)
 
@@ -72,10 +78,46 @@ class PageJournal:
         said = next((record for record in self._records() if record["ask"] == _LICENCES), None)
         return None if said is None else {int(number): name for number, name in json.loads(self._unpacked(said).to_pybytes()).items()}
 
+    def leave_out(self, gone: Ids) -> set[int]:
+        """Takes all that is known of some photos out of the answers, whole or not at all, and out of what a killed ingest left behind.
+
+        Their numbers stay: without them pages would seem to lack photos, and be asked for again. To be called instead of its with block.
+
+        Args:
+            gone: Their numbers.
+
+        Returns:
+            Those that stood in it.
+
+        Raises:
+            SkygraftError: An ingest is working with it, or it cannot be written.
+        """
+        with self._lock:
+            sweep_temporaries(self.path)
+            clear_scratch(self.scratch)
+            with self._log:
+                # Opened, it has lost its torn last record, in which such a photo may stand.
+                known = (page.rows.filter(pc.not_equal(page.rows.column("licence"), TAKEN_DOWN)) for _, page in self.pages())
+                found = {number for rows in known for number in np.intersect1d(rows.column("number").to_numpy(), gone).tolist()}
+            if found:
+                self._log.rewrite(self._without(gone))
+        return found
+
+    def _without(self, gone: Ids) -> Iterator[pa.RecordBatch]:
+        for record in self._records():
+            if record["ask"] == _LICENCES:
+                yield pa.RecordBatch.from_pylist([record], schema=_SCHEMA.remove_metadata())
+            else:
+                rows = blanked(pa.ipc.read_record_batch(self._unpacked(record), FOUND), gone)
+                yield self._record(record["ask"], record["total"], record["shown"], rows.serialize().to_pybytes())
+
     def _append(self, ask: str, total: int, shown: int, data: bytes) -> None:
+        self._log.append(self._record(ask, total, shown, data))
+
+    def _record(self, ask: str, total: int, shown: int, data: bytes) -> pa.RecordBatch:
         packed = self._codec.compress(data, asbytes=True)
         row = {"ask": ask, "total": total, "shown": shown, "size": len(data), "packed": packed}
-        self._log.append(pa.RecordBatch.from_pylist([row], schema=_SCHEMA.remove_metadata()))
+        return pa.RecordBatch.from_pylist([row], schema=_SCHEMA.remove_metadata())
 
     def _records(self) -> Iterator[dict[str, Any]]:
         for batch in self._log.replay():

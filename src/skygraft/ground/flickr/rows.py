@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,10 @@ FOUND = pa.schema(
         ("tags", pa.string()),
     ]
 )
+TAKEN_DOWN = -1
+"""In the place of the licence, where nothing but its number is known of a photo any more."""
+# No number that a column holds is longer.
+_NAME = re.compile(rf"{SOURCE}:(\d{{1,18}})")
 # A pin is set on a map of that zoom to about ten of its pixels.
 _PIN_PX, _ZOOM_0_M = 10.0, 156_543.0
 # Granularity 0 is to the second; 4, 6 and 8 are month, year and circa.
@@ -64,6 +69,33 @@ def found_rows(photos: Sequence[Photo], sizes: tuple[str, ...]) -> pa.RecordBatc
         "tags": [photo.tags for photo in photos],
     }
     return pa.RecordBatch.from_arrays([pa.array(columns[field.name], field.type) for field in FOUND], schema=FOUND)
+
+
+def numbers_of(names: Iterable[str]) -> NDArray[np.int64]:
+    """The numbers of those photos among some ``photo_id`` that are Flickr's."""
+    found = (_NAME.fullmatch(name) for name in names)
+    return np.array([int(match[1]) for match in found if match is not None], np.int64)
+
+
+def name_of(number: int) -> str:
+    """A photo's ``photo_id``."""
+    return f"{SOURCE}:{number}"
+
+
+def blanked(found: pa.RecordBatch, gone: NDArray[np.int64]) -> pa.RecordBatch:
+    """Rows as :data:`FOUND`, with nothing left of some photos but their numbers, by which a search knows that a page is whole.
+
+    Args:
+        found: The rows.
+        gone: Numbers of the photos.
+    """
+    goes = pc.is_in(found.column("number"), value_set=pa.array(gone))
+    blank = {"moment": 0, "longitude": np.nan, "latitude": np.nan, "accuracy": 0, "dated": False, "licence": TAKEN_DOWN}
+    columns = [
+        column if field.name == "number" else pc.if_else(goes, pa.scalar(blank.get(field.name), field.type), column)
+        for field, column in zip(FOUND, found.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=FOUND)
 
 
 def photos_rows(found: pa.Table, licences: Mapping[int, str]) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from skygraft.ground.areas import Region
-from skygraft.ground.flickr.rows import FOUND, photos_rows
+from skygraft.ground.flickr.rows import FOUND, TAKEN_DOWN, photos_rows
 
 Ids = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -46,6 +46,7 @@ class Terms:
         licence, accuracy = rows.column("licence").to_numpy(), rows.column("accuracy").to_numpy()
         lon, lat = rows.column("longitude").to_numpy(), rows.column("latitude").to_numpy()
         return {
+            "taken down": licence == TAKEN_DOWN,
             "outside the area": ~self.region.covers(lon, lat),
             "licence not allowed": ~np.isin(licence, self.licences),
             "place not accurate enough": accuracy < self.accuracy,
@@ -99,6 +100,12 @@ class Sieve:
         numbers = numbers[~alike]
         _LOG.info("photos=%d found_again=%d same_author_place_and_minute=%d", len(numbers), again, np.count_nonzero(alike))
         return numbers
+
+
+def clear_scratch(folder: Path) -> None:
+    """Removes what a killed :func:`sorted_rows` left in its folder."""
+    for path in folder.glob("bucket-*.arrows"):
+        path.unlink()
 
 
 def _repeats(values: NDArray[Any]) -> Flags:
@@ -195,8 +202,7 @@ class _Buckets:
     def clear(self) -> None:
         """Removes the files, also those that a killed process left."""
         self._close()
-        for path in self._folder.glob("bucket-*.arrows"):
-            path.unlink()
+        clear_scratch(self._folder)
 
     def _close(self) -> None:
         for writer in self._writers:
