@@ -28,7 +28,7 @@ from skygraft.core.shard_rows import StoredRows
 from skygraft.core.tables import TableSpec, write_parts
 
 # Of the large values in a record of the log, unless one alone is larger.
-_RECORD_BYTES = 1 << 20
+_RECORD_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)

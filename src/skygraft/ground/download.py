@@ -30,7 +30,7 @@ from skygraft.ground.images import MAX_PIXELS, ImageFacts, inspect
 
 _LOG = logging.getLogger(__name__)
 _EXAMPLES = 3
-_ROWS_AT_ONCE = 16
+_ROWS_AT_ONCE = 48
 _AT_ONCE = 4096
 Row = dict[str, object]
 
