@@ -176,6 +176,7 @@ def _tell(wishes: list[str], before: Collection[str], found: Counter[str]) -> No
         _LOG.info("of Flickr's photos the numbers stay in the answers that were kept, and nothing else, so that no page is asked for again")
     if folders := holdings.published():
         _LOG.info("not touched: published tables with the places of all photos, in %s", _some(map(str, folders)))
+    _LOG.info("not touched: logs, which may name a few photos that could not be had")
     _LOG.info("copies that you or others made of reports and models are out of reach; pictures of your own (source: table) stay yours")
 
 
