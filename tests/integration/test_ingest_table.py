@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,17 @@ def test_one_table_may_name_addresses_and_files() -> None:
     assert shard["table:mine:a"]["image"] == jpeg(1)
     assert shard["table:mine:b"]["image"] == jpeg(2)
     assert shard["table:mine:c"]["status"] == "not_an_image"
+
+
+def test_a_dead_host_among_others_costs_its_own_photos_alone(place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        dead = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with scripted_server({"/.*": [ok(jpeg(2))]}) as server:
+        hosts = [dead] * 10 + [server.base] * 10
+        rows = [{"id": f"{number:02d}", "lon": 10, "lat": 48, "url": f"{host}/{number}.jpg"} for number, host in enumerate(hosts)]
+        network = {"attempts": 1, "dead_after": 3, "concurrency": 2}
+        shard = fetched(write_csv("mine/table.csv", rows), min_success_rate=0.5, network=network)
+    assert [shard[f"table:mine:{number:02d}"]["status"] for number in range(20)] == ["connection"] * 10 + ["ok"] * 10
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "/etc/hostname", "link.jpg", "pictures/../../secret.jpg"])

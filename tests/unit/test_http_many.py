@@ -86,6 +86,35 @@ def test_a_dead_endpoint_stops_the_work_early_with_one_error() -> None:
     assert all(one.error is not None and one.error.reason is Reason.CONNECTION for one in delivered)
 
 
+def test_a_dead_host_among_others_costs_its_own_items_alone() -> None:
+    delivered: dict[str, Fetched[bytes]] = {}
+    policy = HttpPolicy(attempts=2, **QUICK, host=HostLimits(breaker=3))
+    with scripted_server({"/.*": [ok(b"z")]}) as server, HttpClient(policy) as http:
+        dead = f"http://127.0.0.1:{unused_port()}"
+        # The dead one comes first: nothing has answered when it is known to be dead.
+        asked = [Request(f"{dead}/{n}", f"dead {n}") for n in range(20)] + [Request(server.url(f"/{n}"), f"good {n}") for n in range(20)]
+        keep = functools.partial(lambda one: delivered.update({one.request.key: one}))
+        fetch_many(http, asked, keep, process=content, concurrency=4, many_hosts=lambda: True)
+    assert len(delivered) == 40
+    assert all((one.error is None) == key.startswith("good") for key, one in delivered.items())
+    assert {one.error.reason for one in delivered.values() if one.error is not None} == {Reason.CONNECTION}
+
+
+def test_many_hosts_of_which_none_answers_end_the_work() -> None:
+    drawn = 0
+
+    def many() -> Iterator[Request]:
+        nonlocal drawn
+        ports = [unused_port() for _ in range(10)]
+        for drawn in range(10_000):
+            yield Request(f"http://127.0.0.1:{ports[drawn % 10]}/{drawn}", str(drawn))
+
+    policy = HttpPolicy(attempts=2, **QUICK, host=HostLimits(breaker=2))
+    with HttpClient(policy) as http, pytest.raises(EndpointError, match="does not answer"):
+        fetch_many(http, many(), lambda one: None, process=content, concurrency=8, many_hosts=lambda: True)
+    assert drawn < 1000
+
+
 def test_no_address_out_of_an_answer_takes_a_connection_that_the_user_asked_for_into_the_own_network() -> None:
     delivered: dict[str, Fetched[bytes]] = {}
     with scripted_server({"/.*": [ok(b"z")]}) as server, HttpClient() as http:

@@ -93,6 +93,10 @@ class EndpointError(SkygraftError):
     """A service as a whole cannot be used now: nothing more is asked of it, finished items are kept, the same command goes on later."""
 
 
+class DeadHostError(EndpointError):
+    """A host does not answer; where items come from many hosts, it is its own items that fail."""
+
+
 class CorruptDataError(SkygraftError):
     """A file is not what it should be (checksum, truncation, schema): delete it and make it again."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from skygraft.core.errors import ItemError
+from skygraft.core.errors import DeadHostError, ItemError, Reason, TransientError
 from skygraft.core.host_gate import HostGate
 from skygraft.core.http import Begun, HttpClient, Request, Response, Stopped, Trace
 from skygraft.core.lanes import Lanes, Task
@@ -68,6 +68,7 @@ class _Fetching(Generic[Value]):
         process: Turns an answer into a value.
         concurrency: Requests under way at most; twice as many results wait for the caller.
         light: Whether ``process`` takes next to no time.
+        many_hosts: Whether the requests go to several hosts.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class _Fetching(Generic[Value]):
         concurrency: int,
         *,
         light: bool,
+        many_hosts: Callable[[], bool],
     ) -> None:
+        self._many_hosts = many_hosts
         self._client, self._requests, self._process, self._concurrency, self._light = client, requests, process, concurrency, light
         self.results: SimpleQueue[Fetched[Value] | BaseException | None] = SimpleQueue()
         self._lanes = Lanes(client, self._answered, lambda task, begun: self._hand(_Work(task, begun)))
@@ -185,6 +188,10 @@ class _Fetching(Generic[Value]):
             return Fetched(request, self._process(request, answer), None, trace)
         except ItemError as error:
             return Fetched(request, None, error, trace)
+        except DeadHostError as error:
+            if not self._many_hosts() or self._client.cut_off():
+                raise
+            return Fetched(request, None, TransientError(str(error), Reason.CONNECTION, "its host does not answer"), trace)
 
 
 def fetch_many(
@@ -195,6 +202,7 @@ def fetch_many(
     process: Callable[[Response], Value],
     concurrency: int = 16,
     light: bool = False,
+    many_hosts: Callable[[], bool] = lambda: False,
     before_waiting: Callable[[], None] = lambda: None,
 ) -> None:
     """Gets many URLs, in any order.
@@ -207,13 +215,21 @@ def fetch_many(
             the item's result.
         concurrency: Requests under way at most; twice as many results wait for the caller.
         light: Whether ``process`` takes next to no time, so that it needs no thread of its own.
+        many_hosts: Asked when a host is dead: whether the requests go to others too. Then those to the dead one fail, and the work goes on
+            unless no host answers at all.
         before_waiting: Called in the caller's thread when there is no further result yet, and at the end: what was put aside is kept then.
 
     Raises:
         EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
     """
     results = fetched(
-        client, requests, process=lambda _, answer: process(answer), concurrency=concurrency, light=light, before_waiting=before_waiting
+        client,
+        requests,
+        process=lambda _, answer: process(answer),
+        concurrency=concurrency,
+        light=light,
+        many_hosts=many_hosts,
+        before_waiting=before_waiting,
     )
     with contextlib.closing(results):
         for result in results:
@@ -227,6 +243,7 @@ def fetched(
     process: Callable[[Request, Response], Value],
     concurrency: int = 16,
     light: bool = False,
+    many_hosts: Callable[[], bool] = lambda: False,
     before_waiting: Callable[[], None] = lambda: None,
 ) -> Generator[Fetched[Value], None, None]:
     """Gets many URLs, in any order, for a caller who takes the results one by one; close it, or exhaust it.
@@ -237,12 +254,13 @@ def fetched(
         process: As for :func:`fetch_many`, with the request too.
         concurrency: As for :func:`fetch_many`.
         light: As for :func:`fetch_many`.
+        many_hosts: As for :func:`fetch_many`.
         before_waiting: As for :func:`fetch_many`.
 
     Raises:
         EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
     """
-    fetching = _Fetching(client, iter(requests), process, concurrency, light=light)
+    fetching = _Fetching(client, iter(requests), process, concurrency, light=light, many_hosts=many_hosts)
     thread = threading.Thread(target=fetching.run, name="fetch", daemon=True)
     thread.start()
     try:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from skygraft.core.errors import EndpointError
+from skygraft.core.errors import DeadHostError, EndpointError
 from skygraft.core.host_slots import HostSlots
 from skygraft.core.limits import Clock, HostLimits, Stopped, TokenBucket
 
@@ -87,7 +87,8 @@ class HostGate:
             held: A turn of :meth:`turn_now`, to be held on; none: a new one.
 
         Raises:
-            EndpointError: The host is dead, or asks for a longer pause than allowed.
+            DeadHostError: The host is dead.
+            EndpointError: It asks for a longer pause than allowed.
             Stopped: The client was closed meanwhile.
         """
         turn = held or self._enter()
@@ -104,7 +105,7 @@ class HostGate:
         """A turn, if there is one without any wait; it ends by :meth:`leave`."""
         with self._free:
             paused = self._paused_until > self._clock.monotonic()
-            if paused or self._bucket is not None or self._stop.is_set() or self._failures >= self._limits.breaker:
+            if paused or self._bucket is not None or self._stop.is_set() or self.dead:
                 return Closed.HELD_UP
             # Who has been waiting comes first.
             turn = None if self._waiting or self._busy >= self._allowed() else self._idle_or_new()
@@ -132,6 +133,16 @@ class HostGate:
                 self._retire(self._idle.pop())
             self._leave_others()
             self._free.notify_all()
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether it ever has, whatever it said."""
+        return self._answered
+
+    @property
+    def dead(self) -> bool:
+        """Whether nothing more is asked of it."""
+        return self._failures >= self._limits.breaker
 
     def room(self) -> int:
         """How many connections there may be, as it was found last: a round number for who plans, no right to anything."""
@@ -247,8 +258,8 @@ class HostGate:
     def _check(self, remaining: float) -> None:
         if self._stop.is_set():
             raise Stopped
-        if self._failures >= self._limits.breaker:
-            raise EndpointError(
+        if self.dead:
+            raise DeadHostError(
                 f"{self._host} does not answer: {self._failures} items in a row got no connection or no answer. Nothing more is asked of "
                 "it. Check the endpoint in the configuration, the network and any proxy (HTTPS_PROXY), then run the same command again: "
                 "finished items are kept."

@@ -29,6 +29,7 @@ from skygraft.core.limits import Clock, HostLimits, Stopped, SystemClock
 
 _CHUNK = 1 << 16
 _REDIRECTS = 5
+_SEVERAL = 3
 _MOVED = (301, 302, 303, 307, 308)
 _FOR_ANY_HOST = {"accept", "range", "if-range"}
 _LOG = logging.getLogger(__name__)
@@ -186,13 +187,19 @@ class HttpClient:
 
     def gate(self, url: str) -> HostGate:
         """The limits of the host of ``url``."""
-        host = _host(url)
+        host = host_of(url)
         with self._lock:
             if host not in self._gates:
                 limits = self.policy.hosts.get(host, self.policy.host)
                 slots = None if self.policy.slots is None else HostSlots(self.policy.slots, host, limits.concurrency)
                 self._gates[host] = HostGate(host, limits, self.clock, self.stop, slots)
             return self._gates[host]
+
+    def cut_off(self) -> bool:
+        """Whether it is the network that is gone: no host has answered, and several are dead."""
+        with self._lock:
+            gates = list(self._gates.values())
+        return not any(gate.has_answered for gate in gates) and sum(gate.dead for gate in gates) >= _SEVERAL
 
     def room(self) -> int:
         """How many requests can be under way now, with all hosts that were asked so far; at least what one host allows at the start."""
@@ -350,10 +357,11 @@ def usable(url: str) -> bool:
 
 def _may_have_headers(there: str, here: str) -> bool:
     """Whether what one address was sent may go to another too: to the same host, and not in the clear after TLS."""
-    return _host(there) == _host(here) and (there.lower().startswith("https:") or not here.lower().startswith("https:"))
+    return host_of(there) == host_of(here) and (there.lower().startswith("https:") or not here.lower().startswith("https:"))
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """The host of an address with its port, as limits are kept by it."""
     return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 

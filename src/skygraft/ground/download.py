@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import logging
 from collections import Counter, defaultdict
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from skygraft.core.errors import CorruptDataError, ItemError, PermanentItemError, Reason, TransientError
 from skygraft.core.fetching import Fetched, fetch_many
 from skygraft.core.files import explained
-from skygraft.core.http import HttpClient, Request, Response, Trace
+from skygraft.core.http import HttpClient, Request, Response, Trace, host_of, usable
 from skygraft.core.identity import digest
 from skygraft.core.journal import Journal
 from skygraft.core.progress import progress
@@ -113,7 +114,7 @@ def fetch_shard(
         access: What it takes to come from addresses to pictures; none: the addresses are the pictures'.
 
     Raises:
-        EndpointError: The photo service is dead, or asks for too long a pause.
+        EndpointError: The one host that all photos come from is dead, no host answers, or one asks for too long a pause.
         SuccessRateError: Fewer good photos than demanded.
         SkygraftError: The shard is being worked on, or cannot be written.
     """
@@ -138,9 +139,23 @@ def fetch_shard(
                     keep(_from_this_machine(intake.asked(item, access), access, client.policy.max_bytes, terms))
             # Another request follows an answer where an access does; pictures are decoded.
             light = access.follow is None and not terms.decode
-            fetch_many(client, requests, keep, process=process, concurrency=terms.concurrency, light=light, before_waiting=intake.write)
+            fetch_many(
+                client,
+                requests,
+                keep,
+                process=process,
+                concurrency=terms.concurrency,
+                light=light,
+                many_hosts=functools.cache(lambda: len(_hosts(pending)) > 1),
+                before_waiting=intake.write,
+            )
         intake.close()
         return store.finish(items, min_success_rate=terms.min_success_rate)
+
+
+def _hosts(items: Sequence[Item[str]]) -> set[str]:
+    """The hosts that photos come from."""
+    return {host_of(item.payload) for item in items if usable(item.payload)}
 
 
 def check(answer: Response, terms: Terms) -> Photo:
