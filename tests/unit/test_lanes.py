@@ -16,6 +16,7 @@ from tests.servers import Answer, drip, hang, ok, rate_limited, reset, scripted_
 from skygraft.core.errors import ItemError
 from skygraft.core.fetching import Fetched, fetch_many
 from skygraft.core.http import HttpClient, HttpPolicy, Request, Response, Trace
+from skygraft.core.lanes import Lanes
 
 BODY = bytes(range(256)) * 2000
 QUICK = {"backoff_s": 0.01, "backoff_cap_s": 0.02, "read_timeout_s": 0.5, "deadline_s": 1.2, "attempts": 2}
@@ -163,6 +164,33 @@ def test_a_server_that_hangs_up_between_requests_is_asked_again() -> None:
     with listening(raw([plain(BODY)])) as port, HttpClient(HttpPolicy(**QUICK)) as http:
         found = all_of(http, [f"http://127.0.0.1:{port}/{n}" for n in range(20)], concurrency=3)
     assert all(one.value == BODY for one in found.values()) and len(found) == 20
+
+
+class _LateRing(threading.Event):
+    """Somebody rings right after the bell has been taken for silent."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        super().__init__()
+        self._ring, self.times = ring, 0
+
+    def clear(self) -> None:
+        super().clear()
+        self.times += 1
+        if self.times == 1:
+            self._ring()
+
+
+def test_no_ring_is_lost_however_it_falls_together_with_the_watching() -> None:
+    with HttpClient() as http:
+        lanes = Lanes(http, lambda task, answer: None, lambda task, begun: None)
+        lanes._rung = rung = _LateRing(lanes.wake)
+        lanes.wake()
+        lanes.watch(0.0)
+        assert rung.times == 1
+        lanes.wake()
+        lanes.watch(0.0)
+        assert rung.times == 2, "the ring was not heard, and no later one would be"
+        lanes.close()
 
 
 def test_many_requests_by_tls_share_few_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,9 +135,9 @@ class Lanes:
         for key, _ in self._selector.select(seconds):
             sock = key.fileobj
             if sock is self._ears:
-                # Cleared first: who changes something from here on rings again.
-                self._rung.clear()
+                # In this order: what was changed by who has rung so far is looked at after this; a ring that comes later is heard again.
                 self._ears.recv(_ROOM)
+                self._rung.clear()
             elif isinstance(sock, socket.socket):
                 self._read(sock, self._lanes[sock])
         if time.monotonic() >= self._look_at:
@@ -243,5 +243,8 @@ class Lanes:
         """Gives up what has been waited for in vain."""
         now, policy = time.monotonic(), self._client.policy
         for sock, lane in list(self._lanes.items()):
-            if now - lane.heard >= policy.read_timeout_s or now - lane.asked >= (lane.task.request.deadline_s or policy.deadline_s):
+            if now - lane.asked >= (lane.task.request.deadline_s or policy.deadline_s):
+                # Whoever reads on sees by the clock that it is too late.
+                self._give_up(sock, lane)
+            elif now - lane.heard >= policy.read_timeout_s:
                 self._give_up(sock, lane, TimeoutError("nothing came in time"))
