@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -30,6 +30,7 @@ from skygraft.core.limits import Clock, HostLimits, Stopped, SystemClock
 _CHUNK = 1 << 16
 _REDIRECTS = 5
 _SEVERAL = 3
+_LATE = "no whole answer within the deadline"
 _MOVED = (301, 302, 303, 307, 308)
 _FOR_ANY_HOST = {"accept", "range", "if-range"}
 _LOG = logging.getLogger(__name__)
@@ -242,7 +243,10 @@ class HttpClient:
         except (urllib3.exceptions.HTTPError, UnicodeError) as error:
             # A redirect may name a user that no header can.
             line.close()
-            return problem_of_exception(error)
+            problem = problem_of_exception(error)
+            late = problem.reason is Reason.TIMEOUT and self.clock.monotonic() >= asked.until
+            # In the same words whether it is seen while waiting or after some bytes have come.
+            return replace(problem, what=_LATE) if late else problem
 
     def headers_of(self, url: Url, headers: Mapping[str, str]) -> dict[str, str]:
         """All that is sent along to an address, beside its host."""
@@ -314,7 +318,7 @@ class HttpClient:
             if isinstance(chunk, bytes):
                 sink.write(chunk)
             if self.clock.monotonic() >= asked.until:
-                return Problem(Reason.TIMEOUT, "the body was not whole within the deadline", answered=True)
+                return Problem(Reason.TIMEOUT, _LATE, answered=True)
         if declared is not None and answer.received < declared:
             return Problem(Reason.TRUNCATED, f"the body ended after {answer.received} of {declared} bytes", answered=True)
         return None
