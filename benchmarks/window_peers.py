@@ -2,9 +2,11 @@
 
     python window_peers.py READER URL SIZE PLACES.npy OUT.npy
 
-Knows nothing of skygraft. READER is ``rasterio-N`` (N threads, one open a thread and file), ``async_geotiff``, ``odc_stac`` or
-``stackstac`` (a window at a time, as their users write it); URL holds the bands; PLACES holds row and column of each window. Writes the
-pixels to OUT (windows, bands, rows, columns) and prints one JSON line: seconds of the reading, and of its processor time.
+Knows nothing of skygraft. READER is ``rasterio-N`` (N threads, which share the windows of one scene; one open a thread and file),
+``rasterio-N-scenes`` or ``rasterio-N-bands`` (N threads; a task is a whole scene, or a band of one), ``async_geotiff`` (everything at once,
+32 requests under way), ``odc_stac`` or ``stackstac`` (one scene, a window at a time, as their users write it); URL holds a folder a scene,
+0, 1 and so on, of the bands; PLACES holds row and column of each window of each scene. Writes the pixels to OUT (scenes, windows, bands,
+rows, columns) and prints one JSON line: seconds of the reading, and of its processor time.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ GDAL = {
     "CPL_VSIL_CURL_CACHE_SIZE": "200000000",
     "GDAL_CACHEMAX": 1 << 30,
 }
-Places = list[tuple[int, int]]
+Places = list[list[tuple[int, int]]]
 Read = Callable[[Places, np.ndarray], None]
 
 
@@ -50,16 +52,36 @@ def with_rasterio(url: str, threads: int) -> Read:
     def run(places: Places, pixels: np.ndarray) -> None:
         def one(task: tuple[int, int]) -> None:
             window, band = task
-            row, column = places[window]
+            row, column = places[0][window]
             with rasterio.Env(**GDAL):
                 if not hasattr(local, "files"):
                     local.files = {}
                 if band not in local.files:
-                    local.files[band] = rasterio.open(f"{url}/{BANDS[band]}.tif")
-                local.files[band].read(1, window=Window(column, row, SIDE, SIDE), out=pixels[window, band])
+                    local.files[band] = rasterio.open(f"{url}/0/{BANDS[band]}.tif")
+                local.files[band].read(1, window=Window(column, row, SIDE, SIDE), out=pixels[0, window, band])
 
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one, [(window, band) for window in range(len(places)) for band in range(len(BANDS))]))
+            list(pool.map(one, [(window, band) for window in range(len(places[0])) for band in range(len(BANDS))]))
+
+    return run
+
+
+def with_rasterio_and_many_scenes(url: str, threads: int, apart: bool) -> Read:
+    import rasterio
+    from rasterio.windows import Window
+
+    def run(places: Places, pixels: np.ndarray) -> None:
+        def one(task: tuple[int, tuple[int, ...]]) -> None:
+            scene, bands = task
+            with rasterio.Env(**GDAL):
+                for band in bands:
+                    with rasterio.open(f"{url}/{scene}/{BANDS[band]}.tif") as file:
+                        for window, (row, column) in enumerate(places[scene]):
+                            file.read(1, window=Window(column, row, SIDE, SIDE), out=pixels[scene, window, band])
+
+        bands = [(band,) for band in range(len(BANDS))] if apart else [tuple(range(len(BANDS)))]
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(one, [(scene, some) for scene in range(len(places)) for some in bands]))
 
     return run
 
@@ -71,16 +93,24 @@ def with_async_geotiff(url: str) -> Read:
     store = HTTPStore.from_url(url, client_options={"allow_http": True})
 
     async def main(places: Places, pixels: np.ndarray) -> None:
-        files = await asyncio.gather(*[GeoTIFF.open(f"{band}.tif", store=store) for band in BANDS])
         free = asyncio.Semaphore(IN_FLIGHT)
 
-        async def one(window: int, band: int) -> None:
-            row, column = places[window]
+        async def opened(name: str) -> GeoTIFF:
             async with free:
-                read = await files[band].read(window=Window(col_off=column, row_off=row, width=SIDE, height=SIDE))
-            pixels[window, band] = np.asarray(read.data).reshape(SIDE, SIDE)
+                return await GeoTIFF.open(name, store=store)
 
-        await asyncio.gather(*[one(window, band) for window in range(len(places)) for band in range(len(BANDS))])
+        async def one(file: GeoTIFF, place: tuple[int, int], pixels: np.ndarray) -> None:
+            row, column = place
+            async with free:
+                read = await file.read(window=Window(col_off=column, row_off=row, width=SIDE, height=SIDE))
+            pixels[:] = np.asarray(read.data).reshape(SIDE, SIDE)
+
+        async def scene(places: list[tuple[int, int]], pixels: np.ndarray, number: int) -> None:
+            files = await asyncio.gather(*[opened(f"{number}/{band}.tif") for band in BANDS])
+            windows = [(file, place, pixels[w, b]) for w, place in enumerate(places) for b, file in enumerate(files)]
+            await asyncio.gather(*[one(*window) for window in windows])
+
+        await asyncio.gather(*[scene(places[number], pixels[number], number) for number in range(len(places))])
 
     return lambda places, pixels: asyncio.run(main(places, pixels))
 
@@ -98,7 +128,7 @@ def scene(url: str, size: int) -> Any:
     grid = {"proj:shape": [size, size], "proj:transform": [PIXEL_M, 0, WEST, 0, -PIXEL_M, NORTH]}
     kind = "image/tiff; application=geotiff; profile=cloud-optimized"
     for band in BANDS:
-        item.add_asset(band, pystac.Asset(f"{url}/{band}.tif", media_type=kind, roles=["data"], extra_fields=dict(grid)))
+        item.add_asset(band, pystac.Asset(f"{url}/0/{band}.tif", media_type=kind, roles=["data"], extra_fields=dict(grid)))
     return item
 
 
@@ -111,12 +141,12 @@ def with_odc_stac(url: str, size: int) -> Read:
     item = scene(url, size)
 
     def run(places: Places, pixels: np.ndarray) -> None:
-        for window, (row, column) in enumerate(places):
+        for window, (row, column) in enumerate(places[0]):
             corner = Affine(PIXEL_M, 0, WEST + PIXEL_M * column, 0, -PIXEL_M, NORTH - PIXEL_M * row)
             box = GeoBox((SIDE, SIDE), corner, f"EPSG:{EPSG}")
             loaded = odc.stac.load([item], bands=BANDS, geobox=box, dtype="uint16")
             for number, band in enumerate(BANDS):
-                pixels[window, number] = loaded[band].values[0]
+                pixels[0, window, number] = loaded[band].values[0]
 
     return run
 
@@ -127,7 +157,7 @@ def with_stackstac(url: str, size: int) -> Read:
     item = scene(url, size)
 
     def run(places: Places, pixels: np.ndarray) -> None:
-        for window, (row, column) in enumerate(places):
+        for window, (row, column) in enumerate(places[0]):
             west, north, side = WEST + PIXEL_M * column, NORTH - PIXEL_M * row, PIXEL_M * SIDE
             stacked = stackstac.stack(
                 [item],
@@ -140,7 +170,7 @@ def with_stackstac(url: str, size: int) -> Read:
                 rescale=False,
                 snap_bounds=False,
             )
-            pixels[window] = stacked.compute(scheduler="threads").values[0]
+            pixels[0, window] = stacked.compute(scheduler="threads").values[0]
 
     return run
 
@@ -149,13 +179,14 @@ def main() -> None:
     reader, url, size, places_file, out = sys.argv[1:]
     warnings.filterwarnings("ignore")
     if reader.startswith("rasterio-"):
-        read = with_rasterio(url, int(reader.removeprefix("rasterio-")))
+        _, threads, *task = reader.split("-")
+        read = with_rasterio_and_many_scenes(url, int(threads), task == ["bands"]) if task else with_rasterio(url, int(threads))
     elif reader == "async_geotiff":
         read = with_async_geotiff(url)
     else:
         read = {"odc_stac": with_odc_stac, "stackstac": with_stackstac}[reader](url, int(size))
-    places: Places = [(int(row), int(column)) for row, column in np.load(places_file)]
-    pixels = np.zeros((len(places), len(BANDS), SIDE, SIDE), np.uint16)
+    places: Places = [[(row, column) for row, column in scene] for scene in np.load(places_file).tolist()]
+    pixels = np.zeros((len(places), len(places[0]), len(BANDS), SIDE, SIDE), np.uint16)
     start, cpu = time.perf_counter(), time.process_time()
     read(places, pixels)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu

@@ -2,8 +2,9 @@
 
     python benchmarks/windows.py [--quick] [--folder FOLDER]
 
-Windows of 224 pixels of the three bands of one scene as large as Sentinel-2's, from one server on loopback that adds 20 ms to each request
-(nothing in the dense case). Every reading is a process of its own that has loaded all its code before it is timed; sides take turns, their
+Windows of 224 pixels of the three bands of scenes as large as Sentinel-2's, from one server on loopback that adds 20 ms to each request
+(nothing in the dense case). Where there are many scenes, each has addresses and windows of its own, behind which is one file a band: no
+side knows. Every reading is a process of its own that has loaded all its code before it is timed; sides take turns, their
 arrays are compared bit for bit, and the first of them with the local file. The server counts requests and bytes; the ranges that ours may
 ask for are worked out from the file's blocks as GDAL lists them. Peers live in a virtual environment of their own, which is kept in FOLDER
 (work/benchmarks/windows) together with the scene (600 MB).
@@ -96,8 +97,8 @@ class Handler(socketserver.BaseRequestHandler):
             self.asked.append((path, 0, 0))
             self.request.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
             return
-        file = files.setdefault(path, None) or named.open("rb")
-        files[path] = file
+        file = files.get(named.name) or named.open("rb")
+        files[named.name] = file
         size = os.fstat(file.fileno()).st_size
         wanted = next((value for name, _, value in (one.partition(":") for one in headers) if name.lower() == "range"), None)
         first, last = 0, size
@@ -126,7 +127,8 @@ def serve(folder: Path) -> None:
         server.serve_forever()
 
 
-def read_ours(url: str, places: list[tuple[int, int]], pixels: np.ndarray, headers: Path | None) -> None:
+def read_ours(url: str, places: np.ndarray, pixels: np.ndarray, headers: Path | None) -> None:
+    """Several scenes at once over one pool of requests, as the product reads a shard's tiles."""
     from skygraft.core.http import HostLimits, HttpClient, HttpPolicy
     from skygraft.imagery.cogs import Cog, Window, open_together
     from skygraft.imagery.headers import Headers
@@ -135,13 +137,17 @@ def read_ours(url: str, places: list[tuple[int, int]], pixels: np.ndarray, heade
     from skygraft.imagery.windows import read_windows
 
     kept = None if headers is None else Headers(headers)
-    policy = HttpPolicy(host=HostLimits(concurrency=IN_FLIGHT), named=frozenset({"127.0.0.1"}))
-    with HttpClient(policy) as client, ThreadPoolExecutor(IN_FLIGHT) as pool:
-        cogs = [Cog(source_of(f"{url}/{band}.tif", client, OpenStorage(), kept), pool) for band in BANDS]
+
+    def one(scene: int) -> None:
+        cogs = [Cog(source_of(f"{url}/{scene}/{band}.tif", client, OpenStorage(), kept), pool) for band in BANDS]
         open_together(cogs, pool)
-        windows = [Window(row, column, SIDE, SIDE) for row, column in places]
+        windows = [Window(int(row), int(column), SIDE, SIDE) for row, column in places[scene]]
         for number, read in enumerate(read_windows([[(cog, window) for cog in cogs] for window in windows], pool)):
-            pixels[number] = read
+            pixels[scene, number] = read
+
+    policy = HttpPolicy(host=HostLimits(concurrency=IN_FLIGHT), named=frozenset({"127.0.0.1"}))
+    with HttpClient(policy) as client, ThreadPoolExecutor(IN_FLIGHT) as pool, ThreadPoolExecutor(IN_FLIGHT) as scenes:
+        list(scenes.map(one, range(len(places))))
 
 
 def ours(url: str, places_file: Path, out: Path, headers: Path | None) -> None:
@@ -154,8 +160,8 @@ def ours(url: str, places_file: Path, out: Path, headers: Path | None) -> None:
 
     # Neither is that numba brings in what it has compiled.
     undo_differences(np.frombuffer(bytes(2), np.uint16).reshape(1, 1), 1)
-    places = [(int(row), int(column)) for row, column in np.load(places_file)]
-    pixels = np.zeros((len(places), len(BANDS), SIDE, SIDE), np.uint16)
+    places = np.load(places_file)
+    pixels = np.zeros((*places.shape[:2], len(BANDS), SIDE, SIDE), np.uint16)
     start, cpu = time.perf_counter(), time.process_time()
     read_ours(url, places, pixels, headers)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
@@ -164,7 +170,7 @@ def ours(url: str, places_file: Path, out: Path, headers: Path | None) -> None:
 
 
 class Bench:
-    """One scene behind one server, and everybody who reads it."""
+    """Scenes behind one server, and everybody who reads them."""
 
     def __init__(self, url: str, scene: Path, peer: Path, scratch: Path) -> None:
         self.url, self.scene, self.peer, self.scratch = url, scene, peer, scratch
@@ -195,13 +201,13 @@ class Bench:
         out.unlink()
         return facts, pixels
 
-    def compare(self, name: str, windows: int, sides: list[str], pairs: int, delay: float = 0.02) -> list[Facts]:
+    def compare(self, name: str, windows: int, sides: list[str], pairs: int, scenes: int = 1, delay: float = 0.02) -> list[Facts]:
         """Lets all sides read the same windows in turns, and compares the first side with each other one, and with the best of them."""
-        places = self.scratch / "places.npy"
-        drawn = np.random.default_rng(1).integers(0, SIZE - SIDE, (windows, 2))
-        spots = sorted(((int(row), int(column)) for row, column in drawn), key=lambda spot: (spot[0] // BLOCK, spot[1]))
+        places, number = self.scratch / "places.npy", windows * scenes
+        drawn = np.random.default_rng(1).integers(0, SIZE - SIDE, (scenes, windows, 2))
+        spots = np.array([sorted(scene, key=lambda spot: (spot[0] // BLOCK, spot[1])) for scene in drawn.tolist()])
         np.save(places, spots)
-        expected, ranges = self.local(spots), self.ranges(spots)
+        expected, ranges = self.local(spots), sum(self.ranges(scene.tolist()) for scene in spots)
         runs: dict[str, list[Facts]] = {side: [] for side in sides}
         if KEPT in sides:
             # A first run, which is no part of the comparison, keeps them.
@@ -212,29 +218,30 @@ class Bench:
                 assert np.array_equal(pixels, expected), f"{side} read other pixels than the file's"
                 made.append(facts)
                 note = {key: round(value, 2) for key, value in facts.items()}
-                print(f"{name}, {side}: {windows / facts['seconds']:.1f} windows/s {note} load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+                print(f"{name}, {side}: {number / facts['seconds']:.1f} windows/s {note} load {os.getloadavg()[0]:.1f}", file=sys.stderr)
         mine, *others = sides
-        check(runs[mine], ranges, 0 if mine == KEPT else len(BANDS))
+        check(runs[mine], ranges, 0 if mine == KEPT else len(BANDS) * scenes)
         best = [min((runs[side][pair] for side in others), key=lambda facts: facts["seconds"]) for pair in range(pairs)]
         counters = {side: {key: made[-1][key] for key in ("requests", "headers", "megabytes", "twice")} for side, made in runs.items()}
         counters["ranges of unique blocks"] = {"requests": ranges}
         label = " or ".join(others)
-        return [facts_of(name, label, windows, runs[mine], best, counters)]
+        return [facts_of(name, label, number, runs[mine], best, counters)]
 
-    def local(self, spots: list[tuple[int, int]]) -> np.ndarray:
+    def local(self, spots: np.ndarray) -> np.ndarray:
         """The pixels as they are in the local files, which are read whole."""
         import rasterio
 
-        pixels = np.zeros((len(spots), len(BANDS), SIDE, SIDE), np.uint16)
+        pixels = np.zeros((*spots.shape[:2], len(BANDS), SIDE, SIDE), np.uint16)
         for number, band in enumerate(BANDS):
             with rasterio.open(self.scene / f"{band}.tif") as dataset:
                 whole = dataset.read(1)
-            for window, (row, column) in enumerate(spots):
-                pixels[window, number] = whole[row : row + SIDE, column : column + SIDE]
+            for place in np.ndindex(*spots.shape[:2]):
+                row, column = spots[place]
+                pixels[(*place, number)] = whole[row : row + SIDE, column : column + SIDE]
         return pixels
 
-    def ranges(self, spots: list[tuple[int, int]]) -> int:
-        """How many ranges the unique blocks of the windows make, where near neighbours come together; blocks as GDAL lists them."""
+    def ranges(self, spots: list[list[int]]) -> int:
+        """How many ranges the unique blocks of a scene's windows make, where near neighbours come together; blocks as GDAL lists them."""
         import rasterio
 
         blocks = {(y, x) for row, column in spots for y in (row, row + SIDE - 1) for x in (column, column + SIDE - 1)}
@@ -304,8 +311,10 @@ def measure(bench: Bench, *, quick: bool) -> list[Facts]:
     pairs = 3 if quick else 5
     rasterio, geotiff = "rasterio-8", "async_geotiff"
     found = bench.compare("300 windows a scene, 20 ms", 300, ["ours", rasterio, geotiff], pairs)
-    found += bench.compare("5 windows a scene, 20 ms", 5, ["ours", rasterio, geotiff], 3 * pairs)
-    found += bench.compare("5 windows a scene, 20 ms, second run", 5, [KEPT, rasterio, geotiff], 3 * pairs)
+    whole, apart = "rasterio-8-scenes", "rasterio-8-bands"
+    found += bench.compare("5 windows of each of 40 scenes, 20 ms", 5, ["ours", whole, apart, geotiff], pairs, scenes=40)
+    found += bench.compare("5 windows of one scene, 20 ms", 5, ["ours", rasterio, geotiff], 3 * pairs)
+    found += bench.compare("5 windows of one scene, 20 ms, second run", 5, [KEPT, rasterio, geotiff], 3 * pairs)
     found += bench.compare("60 windows, one at a time, 20 ms", 60, ["ours", "odc_stac", "stackstac"], 2 if quick else 5)
     found += bench.compare("2,000 windows a scene, no delay", 2000, ["ours", "rasterio-2"], pairs, delay=0.0)
     return found

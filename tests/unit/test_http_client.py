@@ -31,6 +31,7 @@ from skygraft.core.errors import EndpointError, PermanentItemError, QuotaError, 
 from skygraft.core.host_gate import Turn
 from skygraft.core.http import HostLimits, HttpClient, HttpPolicy, Request, Trace
 from skygraft.core.http_errors import Problem, retry_after
+from skygraft.core.http_types import RoomySink
 
 BODY = bytes(range(256)) * 40
 
@@ -39,7 +40,7 @@ def client(clock: FakeClock | None = None, **settings: object) -> HttpClient:
     return HttpClient(HttpPolicy(**settings), clock or FakeClock())  # type: ignore[arg-type]
 
 
-class Roomy:
+class Roomy(RoomySink):
     """A sink with room for bodies, and a list for those whose length nobody declares."""
 
     def __init__(self) -> None:

@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Self
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -22,13 +23,15 @@ from skygraft.core.errors import Reason
 from skygraft.core.host_gate import HostGate, Turn
 from skygraft.core.host_slots import HostSlots
 from skygraft.core.http_errors import Problem, problem_of_exception, problem_of_status, public_url
-from skygraft.core.http_lines import HttpLine, time_left
+from skygraft.core.http_lines import HttpLine, time_left, way_to
 from skygraft.core.http_types import HttpPolicy, Request, Response, RoomySink, Sink, Trace
 from skygraft.core.http_wire import Answer, declared_length, told
 from skygraft.core.limits import Clock, HostLimits, Stopped, SystemClock
 
 _CHUNK = 1 << 16
 _REDIRECTS = 5
+# Hosts of which it is kept how they are reached.
+_WAYS = 64
 _SEVERAL = 3
 _LATE = "no whole answer within the deadline"
 _MOVED = (301, 302, 303, 307, 308)
@@ -97,6 +100,7 @@ class HttpClient:
         self.stop = threading.Event()
         self._gates: dict[str, HostGate] = {}
         self._lock = threading.Lock()
+        self._way_to = lru_cache(maxsize=_WAYS)(way_to)
         self._headers = {"User-Agent": self.policy.user_agent, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
         # At DEBUG urllib3 logs each request with its query, which may hold a key.
         for name in ("urllib3.connectionpool", "urllib3.connection"):
@@ -232,7 +236,7 @@ class HttpClient:
     def _ask(self, asked: _Asked, turn: Turn, sink: Sink, begun: Begun | None) -> Problem | str | None:
         """One request on the wire: nothing when the sink has the whole body, the next URL, or the problem."""
         left = asked.until - self.clock.monotonic()
-        line = turn.line if isinstance(turn.line, HttpLine) else HttpLine()
+        line = turn.line if isinstance(turn.line, HttpLine) else HttpLine(self._way_to)
         turn.line = line
         try:
             with time_left(left):

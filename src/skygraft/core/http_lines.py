@@ -13,8 +13,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,14 +144,55 @@ class _PublicHttpsPool(urllib3.HTTPSConnectionPool):
 _POOLS = {False: {"http": _HttpPool, "https": _HttpsPool}, True: {"http": _PublicHttpPool, "https": _PublicHttpsPool}}
 
 
-class HttpLine:
-    """One connection, to one host at a time: opened when it is needed, and again where the server has closed it."""
+@dataclass(frozen=True)
+class Way:
+    """How a host is reached.
 
-    def __init__(self) -> None:
-        self._pool: urllib3.HTTPConnectionPool | None = None
-        self._leads: tuple[str | None, str | None, int | None, bool] | None = None
+    Args:
+        pool: What makes connections to it.
+        forwards: Whether a proxy is sent the requests.
+        tunnels: Whether a proxy is asked for connections.
+    """
+
+    pool: urllib3.HTTPConnectionPool
+    forwards: bool = False
+    tunnels: bool = False
+
+
+def way_to(scheme: str, host: str, port: int | None, public: bool) -> Way:
+    """How a host is reached, by what the environment says of proxies and certificates.
+
+    Args:
+        scheme: ``http`` or ``https``.
+        host: Its name.
+        port: Or none: the scheme's own.
+        public: Whether one inside the own network is refused.
+
+    Raises:
+        PrivateAddressError: The host is one.
+    """
+    proxy = _proxy(f"{scheme}://{Url(host=host, port=port).netloc}/")
+    # Behind a proxy it is the proxy that finds the address; it is asked for none that names the own network.
+    if proxy is not None and public and not may_be_public(host):
+        raise PrivateAddressError(host)
+    manager = _manager(proxy, _bundle() if scheme == "https" else None)
+    manager.pool_classes_by_scheme = _POOLS[public and proxy is None]
+    tunnels = proxy is not None and scheme == "https"
+    return Way(manager.connection_from_host(host, port, scheme), proxy is not None and not tunnels, tunnels)
+
+
+class HttpLine:
+    """One connection, to one host at a time: opened when it is needed, and again where the server has closed it.
+
+    Args:
+        way_to: As the function of that name, which takes longer than to open a connection: its answers may be kept.
+    """
+
+    def __init__(self, way_to: Callable[[str, str, int | None, bool], Way] = way_to) -> None:
+        self._way_to = way_to
+        self._way: Way | None = None
+        self._leads: tuple[str, str, int | None, bool] | None = None
         self._connection: urllib3.connection.HTTPConnection | None = None
-        self._forwards = self._tunnels = False
 
     def ask(
         self, url: Url, headers: Mapping[str, str], timeout: tuple[float, float], left: float, *, public: bool, body: bytes | None = None
@@ -170,11 +212,11 @@ class HttpLine:
             urllib3.exceptions.HTTPError: There is no answer.
         """
         until = time.monotonic() + left
-        pool = self._pool_for(url, public)
-        asked = self._request(pool, url, headers, body)
+        way = self._find(url, public)
+        asked = _request(way, url, headers, body)
         if self._connection is None or not self._connection.is_connected:
             self._hang_up()
-            self._connection = _opened(pool, timeout[0], tunnel=self._tunnels)
+            self._connection = _opened(way.pool, timeout[0], tunnel=way.tunnels)
         sock = self._connection.sock
         assert sock is not None, "a connection that stands has a socket"
         return exchange(sock, Wire(sock, timeout[1], until), asked)
@@ -194,12 +236,12 @@ class HttpLine:
             OSError: The request cannot be sent.
             urllib3.exceptions.LocationParseError: No request can be made of the address.
         """
-        if self._pool is None or self._connection is None or self._leads != (url.scheme, url.host, url.port, public):
+        if self._way is None or self._connection is None or self._leads != (url.scheme, url.host, url.port, public):
             return None
         sock = self._connection.sock
         if sock is None or not self._connection.is_connected:
             return None
-        asked = self._request(self._pool, url, headers, None)
+        asked = _request(self._way, url, headers, None)
         sock.settimeout(0.0)
         if sock.send(asked) < len(asked):
             raise TimeoutError("the request does not go out")
@@ -220,10 +262,6 @@ class HttpLine:
         assert sock is not None, "there is a connection on which it was asked"
         return answer(sock, Wire(sock, patience, time.monotonic() + left), start)
 
-    def _request(self, pool: urllib3.HTTPConnectionPool, url: Url, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        for_proxy = pool.proxy_headers if self._forwards else {}
-        return request(url.url if self._forwards else url.request_uri, _named(url), {**for_proxy, **headers}, body)
-
     def settle(self, answer: Answer) -> None:
         """Keeps the connection where the answer has been read to its end and the server keeps it too."""
         if not answer.reusable():
@@ -232,26 +270,24 @@ class HttpLine:
     def close(self) -> None:
         """Hangs up, and forgets whom."""
         self._hang_up()
-        self._pool = self._leads = None
+        self._way = self._leads = None
 
     def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _pool_for(self, url: Url, public: bool) -> urllib3.HTTPConnectionPool:
-        leads = (url.scheme, url.host, url.port, public)
-        if self._pool is None or leads != self._leads:
+    def _find(self, url: Url, public: bool) -> Way:
+        leads = (url.scheme or "http", url.host or "", url.port, public)
+        if self._way is None or leads != self._leads:
             self.close()
-            proxy = _proxy(f"{url.scheme}://{url.netloc}/")
-            # Behind a proxy it is the proxy that finds the address; it is asked for none that names the own network.
-            if proxy is not None and public and not may_be_public(url.host or ""):
-                raise PrivateAddressError(url.host or "")
-            manager = _manager(proxy, _bundle() if url.scheme == "https" else None)
-            manager.pool_classes_by_scheme = _POOLS[public and proxy is None]
-            self._forwards, self._tunnels = (proxy is not None and (url.scheme == "https") is tunnel for tunnel in (False, True))
-            self._pool, self._leads = manager.connection_from_host(url.host, url.port, url.scheme or "http"), leads
-        return self._pool
+            self._way, self._leads = self._way_to(*leads), leads
+        return self._way
+
+
+def _request(way: Way, url: Url, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    for_proxy = way.pool.proxy_headers if way.forwards else {}
+    return request(url.url if way.forwards else url.request_uri, _named(url), {**for_proxy, **headers}, body)
 
 
 def _opened(pool: urllib3.HTTPConnectionPool, timeout: float, *, tunnel: bool) -> urllib3.connection.HTTPConnection:

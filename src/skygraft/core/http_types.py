@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from skygraft.core.http_errors import Problem, public_url
 from skygraft.core.limits import HostLimits
@@ -131,9 +132,17 @@ class Sink(Protocol):
         """The next bytes of it."""
 
 
-@runtime_checkable
-class RoomySink(Sink, Protocol):
-    """A sink that has room for a whole body: what comes is laid there straight from the wire, and never written."""
+class RoomySink(ABC):
+    """A sink that has room for a whole body: where its length is declared it is laid there straight from the wire, and never written."""
 
+    @abstractmethod
+    def begin(self, status: int, headers: Mapping[str, str], measured: bool) -> Problem | None:
+        """As for any :class:`Sink`."""
+
+    @abstractmethod
     def room(self, length: int) -> memoryview:
         """Where a body of so many bytes goes, after :meth:`begin`; full where the request succeeds."""
+
+    @abstractmethod
+    def write(self, chunk: bytes) -> None:
+        """As for any :class:`Sink`."""

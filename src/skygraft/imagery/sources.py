@@ -20,6 +20,7 @@ import numpy as np
 from skygraft.core.errors import PermanentItemError, Reason, TransientError
 from skygraft.core.http import HttpClient, Request
 from skygraft.core.http_errors import public_url
+from skygraft.core.http_types import RoomySink
 from skygraft.imagery.headers import Header, Headers
 from skygraft.imagery.planetary import Signer
 from skygraft.imagery.tiff import Layout, read_layout
@@ -39,7 +40,7 @@ class Source(Protocol):
         """Where its blocks lie."""
 
 
-class _Body:
+class _Body(RoomySink):
     """A sink that lays a range down where it stays, in the room that there is for it where it fits."""
 
     def __init__(self, room: memoryview | None) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Protocol
 
 import numpy as np
@@ -158,12 +158,16 @@ class _Job:
         """Asks for the blocks, and has another thread unpack them."""
         room = _ROOMS.take(self.span.length)
         data = self.cog.fetch(self.span, room.data[: self.span.length])
+        _WAITING.acquire()
         return _unpackers().submit(self._unpack, data, room, cuts)
 
     def _unpack(self, data: memoryview, room: NDArray[np.uint8], cuts: dict[int, list[tuple[Window, Pixels]]]) -> None:
-        for block, first, length in self.span.blocks:
-            self.cog.unpack(block, data[first - self.span.first :][:length], cuts[block])
-        _ROOMS.give(room)
+        try:
+            for block, first, length in self.span.blocks:
+                self.cog.unpack(block, data[first - self.span.first :][:length], cuts[block])
+            _ROOMS.give(room)
+        finally:
+            _WAITING.release()
 
 
 class _Rooms:
@@ -191,6 +195,8 @@ class _Rooms:
 
 
 _ROOMS = _Rooms()
+# Whose blocks are unpacked or wait for that: were there more, each would lie in memory of its own.
+_WAITING = Semaphore(16)
 
 
 class _Stream:
