@@ -159,7 +159,12 @@ class _Job:
         room = _ROOMS.take(self.span.length)
         data = self.cog.fetch(self.span, room.data[: self.span.length])
         _WAITING.acquire()
-        return _unpackers().submit(self._unpack, data, room, cuts)
+        try:
+            return _unpackers().submit(self._unpack, data, room, cuts)
+        except RuntimeError:
+            # The process ends: those who wait behind this one must not hold it up.
+            _WAITING.release()
+            raise
 
     def _unpack(self, data: memoryview, room: NDArray[np.uint8], cuts: dict[int, list[tuple[Window, Pixels]]]) -> None:
         try:
