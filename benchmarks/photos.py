@@ -6,7 +6,8 @@ Both sides run two processes with 64 connections each, keep the bytes as served,
 request. Each run is timed from the call to its end, the start of its processes included, and its processor time is counted, the server's
 apart. The server counts requests and connections, and the bytes that either side has stored are compared, photo by photo. Ours is timed
 twice: storing what comes, as img2dataset does, and in its default, which decodes each photo for its perceptual hash. Then our memory is
-compared between two numbers of photos. img2dataset lives in a virtual environment of its own, made in FOLDER (or for the occasion).
+compared between two numbers of photos, in one shard and in many. img2dataset lives in a virtual environment of its own, made in FOLDER
+(or for the occasion).
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from PIL import Image
 
 PEER = "img2dataset==1.47.0"
 PROCESSES, CONNECTIONS, PICTURES = 2, 64, 200
+# Photos of a shard, of which a source at scale has many.
+SHARD = 1000
 SKYGRAFT = str(Path(sys.executable).parent / "skygraft")
 # A child's peak is that of its parent at least: it is started by a small one.
 PEAK = """
@@ -181,14 +184,17 @@ class Ours:
     def call(self, *arguments: str) -> None:
         subprocess.run([SKYGRAFT, *arguments], cwd=self.folder, env=environment(), check=True)
 
-    def run(self) -> int:
-        """Fetches all photos; the highest peak of a process's resident memory, bytes."""
-        told = [sys.executable, "-S", "-c", PEAK, SKYGRAFT, "fetch-photos", "--photos", "timed", "--shard"]
-        options = {"cwd": self.folder, "env": environment(), "stdout": subprocess.PIPE, "text": True}
+    def run(self) -> None:
+        """Fetches all photos, each shard by a process of its own."""
+        told = [SKYGRAFT, "fetch-photos", "--photos", "timed", "--shard"]
+        options = {"cwd": self.folder, "env": environment(), "stderr": subprocess.DEVNULL}
         children = [subprocess.Popen([*told, str(shard)], **options) for shard in range(self.shards)]
-        said = [child.communicate()[0] for child in children]
-        assert not any(child.returncode for child in children), "skygraft has failed"
-        return max(int(peak) << 10 for peak in said)
+        assert not any([child.wait() for child in children]), "skygraft has failed"
+
+    def run_alone(self) -> int:
+        """Fetches all photos by one process; the peak of its resident memory, bytes."""
+        command = [sys.executable, "-S", "-c", PEAK, SKYGRAFT, "fetch-photos", "--photos", "timed"]
+        return int(subprocess.run(command, cwd=self.folder, env=environment(), stdout=subprocess.PIPE, check=True).stdout) << 10
 
     def bytes(self) -> Iterator[bytes]:
         for path in sorted((self.folder / "data/photos/timed").glob("*.parquet")):
@@ -274,19 +280,19 @@ def compare(name: str, folder: Path, file: Path, photos: int, pairs: int, delay:
     }
 
 
-def memory(folder: Path, file: Path, few: int, many: int) -> dict[str, object]:
-    """The peak of one process that fetches few photos, and many into as many shards."""
+def memory(folder: Path, file: Path, few: int, many: int, shard: int | None) -> dict[str, object]:
+    """The peak of one process that fetches few photos, and many: all in one shard, or in shards of so many, one after the other."""
     peaks = []
     with server(file, 0.0) as base:
         for photos in (few, many):
             here = folder / f"memory-{photos}"
-            side = Ours(here, base, photos, decode=True, shards=1)
-            peaks.append(side.run() / 2**20)
+            side = Ours(here, base, photos, decode=True, shards=1 if shard is None else -(-photos // shard))
+            peaks.append(side.run_alone() / 2**20)
             assert seen(base)["requests"] == photos
             subprocess.run(["rm", "-rf", str(here)], check=True)
             print(f"memory: {photos} photos, {peaks[-1]:.0f} MiB", file=sys.stderr)
     return {
-        "name": f"memory of {few} and {many} photos in one shard",
+        "name": f"memory of {few} and {many} photos in " + ("one shard" if shard is None else f"shards of {shard}"),
         "peer": "itself",
         "ours": peaks[1],
         "theirs": peaks[0],
@@ -326,7 +332,8 @@ def main() -> None:
             for what, decode in (("bytes as served", False), ("decoded and hashed", True))
             for delay in (0.0, 0.02)
         ]
-        results.append(memory(folder, small, photos // (5 if options.quick else 1), photos * (2 if options.quick else 10)))
+        few, many = photos // (5 if options.quick else 1), photos * (2 if options.quick else 10)
+        results += [memory(folder, small, few, many, shard) for shard in (None, SHARD)]
     print(json.dumps(results))
 
 

@@ -59,14 +59,14 @@ def told(result: Fetched[bytes]) -> Outcome:
     return result.value, None, result.trace.attempts
 
 
-def all_of(http: HttpClient, urls: Sequence[str], concurrency: int = 1, *, light: bool = True) -> dict[str, Fetched[bytes]]:
+def all_of(http: HttpClient, urls: Sequence[str], concurrency: int = 1, processors: int = 0) -> dict[str, Fetched[bytes]]:
     found: dict[str, Fetched[bytes]] = {}
     requests = [Request(url, f"{number}") for number, url in enumerate(urls)]
 
     def keep(one: Fetched[bytes]) -> None:
         found[one.request.key] = one
 
-    fetch_many(http, requests, keep, process=lambda answer: answer.content, concurrency=concurrency, light=light)
+    fetch_many(http, requests, keep, process=lambda answer: answer.content, concurrency=concurrency, processors=processors)
     return found
 
 
@@ -81,14 +81,14 @@ def alone(script: dict[str, list[Answer]], policy: HttpPolicy) -> tuple[Outcome,
         return outcome(made), server.count("/odd")
 
 
-@pytest.mark.parametrize("light", [True, False])
+@pytest.mark.parametrize("processors", [0, 2])
 @pytest.mark.parametrize("kind", sorted(ODD))
-def test_an_odd_answer_on_a_kept_connection_is_what_it_is_on_one_of_its_own(kind: str, light: bool) -> None:
+def test_an_odd_answer_on_a_kept_connection_is_what_it_is_on_one_of_its_own(kind: str, processors: int) -> None:
     policy = HttpPolicy(**QUICK, max_bytes=2 * len(BODY))
     script = {"/good": [ok(BODY)], "/odd": ODD[kind]}
     expected, asked = alone(script, policy)
     with scripted_server(script) as server, HttpClient(policy) as http:
-        found = all_of(http, [server.url(path) for path in ("/good", "/good", "/odd", "/good", "/good")], light=light)
+        found = all_of(http, [server.url(path) for path in ("/good", "/good", "/odd", "/good", "/good")], processors=processors)
         assert server.count("/odd") == asked
     assert told(found["2"]) == expected
     assert [told(found[key]) for key in "0134"] == [(BODY, None, 1)] * 4

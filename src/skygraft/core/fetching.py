@@ -67,7 +67,7 @@ class _Fetching(Generic[Value]):
         requests: What to get.
         process: Turns an answer into a value.
         concurrency: Requests under way at most; twice as many results wait for the caller.
-        light: Whether ``process`` takes next to no time.
+        processors: Threads that process answers at once; 0: the one that watches.
         many_hosts: Whether the requests go to several hosts.
     """
 
@@ -78,19 +78,19 @@ class _Fetching(Generic[Value]):
         process: Callable[[Request, Response], Value],
         concurrency: int,
         *,
-        light: bool,
+        processors: int,
         many_hosts: Callable[[], bool],
     ) -> None:
-        self._many_hosts = many_hosts
-        self._client, self._requests, self._process, self._concurrency, self._light = client, requests, process, concurrency, light
+        self._client, self._requests, self._process, self._many_hosts = client, requests, process, many_hosts
+        self._concurrency, self._processors = concurrency, processors
         self.results: SimpleQueue[Fetched[Value] | BaseException | None] = SimpleQueue()
         self._lanes = Lanes(client, self._answered, lambda task, begun: self._hand(_Work(task, begun)))
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._works: SimpleQueue[_Work | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        # Requests that are with a thread; threads that have none; requests whose results the caller has not taken.
-        self._handed = self._idle = self._open = 0
+        # Requests and answers that are with the threads, or wait for one; requests whose results the caller has not taken.
+        self._asking = self._processing = self._open = 0
         # What is to be asked of hosts that have no connection to spare at the moment.
         self._queues: dict[HostGate, deque[Task]] = {}
 
@@ -145,7 +145,7 @@ class _Fetching(Generic[Value]):
         return under_way > 0 or not self._ended.is_set()
 
     def _under_way(self) -> int:
-        return len(self._lanes) + self._handed + sum(map(len, self._queues.values()))
+        return len(self._lanes) + self._asking + self._processing + sum(map(len, self._queues.values()))
 
     def _begin(self, task: Task) -> None:
         gate = self._client.gate(task.request.url)
@@ -153,17 +153,15 @@ class _Fetching(Generic[Value]):
             self._queues.setdefault(gate, deque()).append(task)
 
     def _answered(self, task: Task, answer: Response) -> None:
-        if self._light:
-            self.results.put(self._result(_Work(task, answer=answer)))
-        else:
+        if self._processors:
             self._hand(_Work(task, answer=answer))
+        else:
+            self.results.put(self._result(_Work(task, answer=answer)))
 
     def _hand(self, work: _Work) -> None:
-        """Gives work to a thread that has none, or to a new one."""
-        with self._lock:
-            self._handed += 1
-            alone, self._idle = self._idle == 0, max(0, self._idle - 1)
-        if alone:
+        """Gives work to the threads, of which there are as many as are needed at once."""
+        needed = self._count(work, 1)
+        if len(self._threads) < needed:
             self._threads.append(threading.Thread(target=self._work, name=f"fetch-{len(self._threads)}", daemon=True))
             self._threads[-1].start()
         self._works.put(work)
@@ -176,10 +174,17 @@ class _Fetching(Generic[Value]):
                 self._ended.set()
             except BaseException as error:
                 self.results.put(error)
-            with self._lock:
-                self._handed -= 1
-                self._idle += 1
+            self._count(work, -1)
             self._lanes.wake()
+
+    def _count(self, work: _Work, change: int) -> int:
+        """Keeps count of what is with the threads; how many of them that takes."""
+        with self._lock:
+            if work.answer is None:
+                self._asking += change
+            else:
+                self._processing += change
+            return self._asking + min(self._processing, self._processors)
 
     def _result(self, work: _Work) -> Fetched[Value]:
         request, trace = work.task.request, work.task.trace
@@ -201,7 +206,7 @@ def fetch_many(
     *,
     process: Callable[[Response], Value],
     concurrency: int = 16,
-    light: bool = False,
+    processors: int | None = None,
     many_hosts: Callable[[], bool] = lambda: False,
     before_waiting: Callable[[], None] = lambda: None,
 ) -> None:
@@ -214,7 +219,8 @@ def fetch_many(
         process: Turns an answer into the result's value; called in other threads, so that the caller only keeps. An ItemError it raises is
             the item's result.
         concurrency: Requests under way at most; twice as many results wait for the caller.
-        light: Whether ``process`` takes next to no time, so that it needs no thread of its own.
+        processors: Threads that process answers at once; 0, where it takes next to no time: the one that watches the connections; none:
+            as many as there may be requests, for who waits in ``process``.
         many_hosts: Asked when a host is dead: whether the requests go to others too. Then those to the dead one fail, and the work goes on
             unless no host answers at all.
         before_waiting: Called in the caller's thread when there is no further result yet, and at the end: what was put aside is kept then.
@@ -227,7 +233,7 @@ def fetch_many(
         requests,
         process=lambda _, answer: process(answer),
         concurrency=concurrency,
-        light=light,
+        processors=processors,
         many_hosts=many_hosts,
         before_waiting=before_waiting,
     )
@@ -242,7 +248,7 @@ def fetched(
     *,
     process: Callable[[Request, Response], Value],
     concurrency: int = 16,
-    light: bool = False,
+    processors: int | None = None,
     many_hosts: Callable[[], bool] = lambda: False,
     before_waiting: Callable[[], None] = lambda: None,
 ) -> Generator[Fetched[Value], None, None]:
@@ -253,14 +259,15 @@ def fetched(
         requests: What to get; drawn as there is room.
         process: As for :func:`fetch_many`, with the request too.
         concurrency: As for :func:`fetch_many`.
-        light: As for :func:`fetch_many`.
+        processors: As for :func:`fetch_many`.
         many_hosts: As for :func:`fetch_many`.
         before_waiting: As for :func:`fetch_many`.
 
     Raises:
         EndpointError: A host is dead or asks for too long a pause; results so far were handed over.
     """
-    fetching = _Fetching(client, iter(requests), process, concurrency, light=light, many_hosts=many_hosts)
+    threads = concurrency if processors is None else processors
+    fetching = _Fetching(client, iter(requests), process, concurrency, processors=threads, many_hosts=many_hosts)
     thread = threading.Thread(target=fetching.run, name="fetch", daemon=True)
     thread.start()
     try:

@@ -79,7 +79,7 @@ class ItemLog:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._file is not None:
             os.close(self._file)
-            self._file = None
+            self._file, self._staging = None, mmap.mmap(-1, BLOCK)
 
     def append(self, *batches: pa.RecordBatch) -> list[Record]:
         """Adds rows, a record for each batch; they hold once the call returns, whatever happens to this process.

@@ -89,6 +89,7 @@ class AheadWriter:
         if any(table.num_rows for table in self._light):
             self._write_group()
         self._file.__exit__(None, None, None)
+        self._release()
         return True
 
     def abandon(self) -> None:
@@ -96,6 +97,11 @@ class AheadWriter:
         with contextlib.suppress(_AbandonedError, SkygraftError):
             error = _AbandonedError()
             self._file.__exit__(_AbandonedError, error, None)
+        self._release()
+
+    def _release(self) -> None:
+        """Lets go of the memory now: another shard's writer takes as much, and the garbage collector may be late."""
+        self._waiting, self._ready, self._large, self._light = {}, [], {}, []
 
     def _take(self, row: Row, kept: Row | Place) -> None:
         key = _key(row, self._key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import heapq
 import logging
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -137,15 +138,15 @@ def fetch_shard(
             for item in pending:
                 if item.payload.startswith(LOCAL):
                     keep(_from_this_machine(intake.asked(item, access), access, client.policy.max_bytes, terms))
-            # Another request follows an answer where an access does; pictures are decoded.
-            light = access.follow is None and not terms.decode
+            # Another request follows an answer where an access does; to decode is work for as many threads as there are cores.
+            processors = None if access.follow is not None else len(os.sched_getaffinity(0)) if terms.decode else 0
             fetch_many(
                 client,
                 requests,
                 keep,
                 process=process,
                 concurrency=terms.concurrency,
-                light=light,
+                processors=processors,
                 many_hosts=functools.cache(lambda: len(_hosts(pending)) > 1),
                 before_waiting=intake.write,
             )

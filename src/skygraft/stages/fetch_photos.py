@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from skygraft.config.model import Config, nearest
 from skygraft.config.photos import Photos
@@ -14,7 +16,7 @@ from skygraft.core.http import HttpClient
 from skygraft.core.identity import digest
 from skygraft.core.schemas import PHOTO_SHARD, PHOTOS
 from skygraft.core.shards import ShardName, ShardStore
-from skygraft.core.tables import read_table
+from skygraft.core.tables import read_parts
 from skygraft.ground.access import Access
 from skygraft.ground.download import Terms, fetch_shard, photo_items, rows_of_other_cuts, shard_numbers
 from skygraft.ground.forgotten import read_forgotten, without
@@ -59,10 +61,7 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     identity = identities.photos_identity(config, photos)
     identities.check(layout.photo_shard(photos, 0).parent, identity)
     access = photo_access.picture_access(config, section)
-    table = read_table(PHOTOS, layout.photos(photos), ["photo_id", "url", "licence"])
-    photo_licences.require_allowed(section, table, layout.photos(photos))
-    table = table.select(["photo_id", "url"])
-    belongs = shard_numbers(table, section.shards)
+    belongs = _shard_numbers(section, layout.photos(photos))
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient, section.decode)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)
     failures: list[SuccessRateError] = []
@@ -70,14 +69,30 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     with services(config), http_client(section.network, config.seed, agent, named=named) as client:
         for number in shards:
             try:
-                # A shard that is the whole table needs no second one in memory.
-                own = table if section.shards == 1 else table.filter(pa.array(belongs == number))
-                _fetch(config, photos, number, own, client, terms, access)
+                _fetch(config, photos, number, _own(layout.photos(photos), belongs == number), client, terms, access)
             except SuccessRateError as error:
                 _LOG.error("%s", error)
                 failures.append(error)
     if failures:
         raise failures[0] if len(failures) == 1 else SuccessRateError("\n".join(str(error) for error in failures))
+
+
+def _shard_numbers(section: Photos, path: Path) -> NDArray[np.int32]:
+    """Which shard each photo of a table belongs to; that of a source may be far larger than a shard, and is not held in memory."""
+    numbers = [np.empty(0, np.int32)]
+    for part in read_parts(PHOTOS, path, ["photo_id", "licence"]):
+        photo_licences.require_allowed(section, part, path)
+        numbers.append(shard_numbers(part, section.shards))
+    return np.concatenate(numbers)
+
+
+def _own(path: Path, chosen: NDArray[np.bool_]) -> pa.Table:
+    """The chosen photos of a table: their names and addresses."""
+    start, found = 0, []
+    for part in read_parts(PHOTOS, path, ["photo_id", "url"]):
+        found.append(part.filter(pa.array(chosen[start : start + part.num_rows])))
+        start += part.num_rows
+    return pa.concat_tables(found) if found else PHOTOS.empty().select(["photo_id", "url"])
 
 
 def work_folder(config: Config, photos: str) -> Path:

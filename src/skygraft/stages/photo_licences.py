@@ -41,8 +41,8 @@ def require_allowed(section: PhotoSource, photos: pa.Table, path: Path) -> None:
     if found.num_rows:
         some = [f"{row['photo_id']} ({row['licence'] or 'no licence'})" for row in found.slice(0, _EXAMPLES).to_pylist()]
         raise CorruptDataError(
-            f"{path} has {found.num_rows} photos under licences that the configuration does not allow, such as {', '.join(some)}. Nothing "
-            f"is fetched: delete the table and run 'skygraft ingest-{section.source}' again."
+            f"{path} has photos under licences that the configuration does not allow, such as {', '.join(some)}. Nothing is fetched: "
+            f"delete the table and run 'skygraft ingest-{section.source}' again."
         )
 
 
