@@ -42,7 +42,7 @@ from PIL import Image
 PEER = "img2dataset==1.47.0"
 PROCESSES, CONNECTIONS, PICTURES = 2, 64, 200
 # Photos of a shard, of which a source at scale has many.
-SHARD = 1000
+SHARD = 2000
 SKYGRAFT = str(Path(sys.executable).parent / "skygraft")
 # A child's peak is that of its parent at least: it is started by a small one.
 PEAK = """
@@ -191,10 +191,11 @@ class Ours:
         children = [subprocess.Popen([*told, str(shard)], **options) for shard in range(self.shards)]
         assert not any([child.wait() for child in children]), "skygraft has failed"
 
-    def run_alone(self) -> int:
-        """Fetches all photos by one process; the peak of its resident memory, bytes."""
-        command = [sys.executable, "-S", "-c", PEAK, SKYGRAFT, "fetch-photos", "--photos", "timed"]
-        return int(subprocess.run(command, cwd=self.folder, env=environment(), stdout=subprocess.PIPE, check=True).stdout) << 10
+    def peak(self) -> int:
+        """Fetches all photos, one shard after the other by a process of its own; the highest peak of resident memory, bytes."""
+        told = [sys.executable, "-S", "-c", PEAK, SKYGRAFT, "fetch-photos", "--photos", "timed", "--shard"]
+        options = {"cwd": self.folder, "env": environment(), "stdout": subprocess.PIPE, "check": True}
+        return max(int(subprocess.run([*told, str(shard)], **options).stdout) << 10 for shard in range(self.shards))
 
     def bytes(self) -> Iterator[bytes]:
         for path in sorted((self.folder / "data/photos/timed").glob("*.parquet")):
@@ -281,13 +282,13 @@ def compare(name: str, folder: Path, file: Path, photos: int, pairs: int, delay:
 
 
 def memory(folder: Path, file: Path, few: int, many: int, shard: int | None) -> dict[str, object]:
-    """The peak of one process that fetches few photos, and many: all in one shard, or in shards of so many, one after the other."""
+    """The highest peak of a process that fetches few photos, and many: all in one shard, or in shards of so many, a process each."""
     peaks = []
     with server(file, 0.0) as base:
         for photos in (few, many):
             here = folder / f"memory-{photos}"
             side = Ours(here, base, photos, decode=True, shards=1 if shard is None else -(-photos // shard))
-            peaks.append(side.run_alone() / 2**20)
+            peaks.append(side.peak() / 2**20)
             assert seen(base)["requests"] == photos
             subprocess.run(["rm", "-rf", str(here)], check=True)
             print(f"memory: {photos} photos, {peaks[-1]:.0f} MiB", file=sys.stderr)
