@@ -86,6 +86,31 @@ def test_a_dead_endpoint_stops_the_work_early_with_one_error() -> None:
     assert all(one.error is not None and one.error.reason is Reason.CONNECTION for one in delivered)
 
 
+def test_what_waits_for_a_host_with_few_connections_is_not_forgotten_at_the_end() -> None:
+    delivered: dict[str, Fetched[bytes]] = {}
+    slow = Answer(body=b"z", delay=0.03)
+    with scripted_server({"/.*": [slow]}) as one, scripted_server({"/.*": [ok(b"y")]}) as other:
+        hosts = {one.base.removeprefix("http://"): HostLimits(concurrency=1)}
+        requests = [Request(server.url(f"/{n}"), f"{server.base}{n}") for n in range(12) for server in (other, one)]
+        with HttpClient(HttpPolicy(hosts=hosts)) as http:
+            keep = functools.partial(lambda result: delivered.update({result.request.key: result}))
+            fetch_many(http, requests, keep, process=content, concurrency=8)
+        assert (one.count(), other.count()) == (12, 12)
+    assert len(delivered) == 24 and all(result.error is None for result in delivered.values())
+
+
+def test_an_address_that_is_none_costs_its_own_item_alone() -> None:
+    delivered: dict[str, Fetched[bytes]] = {}
+    odd = ["http://[::1", "ftp://a/b", "", "http://", "http:///x", "http://a\\@b/", "no address"]
+    with scripted_server({"/.*": [ok(b"z")]}) as server, HttpClient() as http:
+        requests = [Request(url, url) for url in [server.url("/1"), *odd, server.url("/2")]]
+        fetch_many(http, requests, lambda result: delivered.update({result.request.key: result}), process=content, concurrency=2)
+        good = {server.url("/1"), server.url("/2")}
+    assert {key for key, result in delivered.items() if result.error is None} == good
+    assert {result.error.reason for result in delivered.values() if result.error is not None} == {Reason.BAD_REQUEST}
+    assert len(delivered) == len(requests)
+
+
 def test_a_dead_host_among_others_costs_its_own_items_alone() -> None:
     delivered: dict[str, Fetched[bytes]] = {}
     policy = HttpPolicy(attempts=2, **QUICK, host=HostLimits(breaker=3))

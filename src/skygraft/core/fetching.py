@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from skygraft.core.errors import DeadHostError, ItemError, Reason, TransientError
 from skygraft.core.host_gate import HostGate
-from skygraft.core.http import Begun, HttpClient, Request, Response, Stopped, Trace
+from skygraft.core.http import Begun, HttpClient, Request, Response, Stopped, Trace, usable
 from skygraft.core.lanes import Lanes, Task
 
 Value = TypeVar("Value")
@@ -86,6 +86,7 @@ class _Fetching(Generic[Value]):
         self.results: SimpleQueue[Fetched[Value] | BaseException | None] = SimpleQueue()
         self._lanes = Lanes(client, self._answered, lambda task, begun: self._hand(_Work(task, begun)))
         self._ended = threading.Event()
+        self._drawn = False
         self._lock = threading.Lock()
         self._works: SimpleQueue[_Work | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -133,21 +134,28 @@ class _Fetching(Generic[Value]):
             if not queue:
                 del self._queues[gate]
         under_way, room = self._under_way(), min(self._concurrency, self._client.room())
-        while under_way < room and not self._ended.is_set() and self._open < 2 * self._concurrency:
+        while under_way < room and not self._no_more() and self._open < 2 * self._concurrency:
             request = next(self._requests, None)
             if request is None:
-                self._ended.set()
+                self._drawn = True
                 break
             with self._lock:
                 self._open += 1
             self._begin(Task(request))
             under_way = self._under_way()
-        return under_way > 0 or not self._ended.is_set()
+        return under_way > 0 or not self._no_more()
+
+    def _no_more(self) -> bool:
+        return self._drawn or self._ended.is_set()
 
     def _under_way(self) -> int:
         return len(self._lanes) + self._asking + self._processing + sum(map(len, self._queues.values()))
 
     def _begin(self, task: Task) -> None:
+        if not usable(task.request.url):
+            # Whoever makes it says what is wrong with it.
+            self._hand(_Work(task))
+            return
         gate = self._client.gate(task.request.url)
         if gate in self._queues or not self._lanes.begin(task):
             self._queues.setdefault(gate, deque()).append(task)

@@ -20,7 +20,7 @@ import urllib3
 from urllib3.util import parse_url
 
 from skygraft.core.host_gate import Closed, HostGate, Turn
-from skygraft.core.http import Begun, HttpClient, Request, Response, Trace, usable
+from skygraft.core.http import Begun, HttpClient, Request, Response, Trace
 from skygraft.core.http_lines import HttpLine
 from skygraft.core.http_wire import plain_head
 
@@ -99,11 +99,14 @@ class Lanes:
     def begin(self, task: Task) -> bool:
         """Begins a request, or hands it over.
 
+        Args:
+            task: The request; its address is a usable one.
+
         Returns:
             Whether that was done; if not, the host has no connection to spare at the moment.
         """
         request = task.request
-        if request.body is not None or request.heed is not None or request.before is not None or not usable(request.url):
+        if request.body is not None or request.heed is not None or request.before is not None:
             self._hand_over(task, None)
             return True
         gate = self._client.gate(request.url)
