@@ -176,6 +176,16 @@ def test_a_block_that_unpacks_to_more_than_its_pixels_is_cut_and_one_that_is_sai
         decode(zlib.compress(b""), dataclasses.replace(layout, block_width=1 << 20, block_height=1 << 20), 0, range(1))
 
 
+@pytest.mark.parametrize("length", [4 << 20, 1 << 44, 1 << 62])
+def test_no_memory_is_taken_for_a_block_that_is_said_to_be_far_longer_than_its_pixels(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    write(path, "uint8", (64, 64), driver="GTiff", tiled=True, blockxsize=64, blockysize=64, compress="DEFLATE")
+    layout = read_layout(FileSource(path).read)
+    with pytest.raises(PermanentItemError, match=f"takes {length} bytes") as caught:
+        list(spans(dataclasses.replace(layout, counts=np.array([length])), [0]))
+    assert caught.value.reason is Reason.CORRUPT_SCENE
+
+
 @pytest.mark.parametrize("case", ["cog-deflate", "cog-uncompressed", "cog-lzw", "big-endian"])
 def test_some_rows_of_a_block_are_those_of_the_whole_block(case: str, tmp_path: Path) -> None:
     path = tmp_path / "x.tif"

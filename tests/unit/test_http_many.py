@@ -122,7 +122,20 @@ def test_a_dead_host_among_others_costs_its_own_items_alone() -> None:
         fetch_many(http, asked, keep, process=content, concurrency=4, many_hosts=lambda: True)
     assert len(delivered) == 40
     assert all((one.error is None) == key.startswith("good") for key, one in delivered.items())
-    assert {one.error.reason for one in delivered.values() if one.error is not None} == {Reason.CONNECTION}
+    errors = [one.error for one in delivered.values() if one.error is not None]
+    # In the same words, those that were asked and those that were not: which these are is chance.
+    assert {(error.reason, error.detail) for error in errors} == {(Reason.CONNECTION, "connection refused or no route")}
+
+
+def test_a_network_that_goes_away_is_not_taken_for_dead_hosts() -> None:
+    ports = [unused_port() for _ in range(6)]
+    policy = HttpPolicy(attempts=1, **QUICK, host=HostLimits(breaker=2))
+    with scripted_server({"/.*": [ok(b"z")]}) as server, HttpClient(policy) as http:
+        http.get(server.url("/"))
+        # One host has answered, before all others began to fail.
+        asked = (Request(f"http://127.0.0.1:{ports[n % 6]}/{n}", str(n)) for n in range(10_000))
+        with pytest.raises(EndpointError, match="does not answer"):
+            fetch_many(http, asked, lambda one: None, process=content, concurrency=4, many_hosts=lambda: True)
 
 
 def test_many_hosts_of_which_none_answers_end_the_work() -> None:

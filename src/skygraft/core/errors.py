@@ -94,7 +94,17 @@ class EndpointError(SkygraftError):
 
 
 class DeadHostError(EndpointError):
-    """A host does not answer; where items come from many hosts, it is its own items that fail."""
+    """A host does not answer; where items come from many hosts, it is its own items that fail.
+
+    Args:
+        message: What failed, what to do.
+        reason: Why the last item of it failed.
+        what: The same in words, as the item's row has them.
+    """
+
+    def __init__(self, message: str, reason: Reason, what: str) -> None:
+        super().__init__(message)
+        self.reason, self.what = reason, what
 
 
 class CorruptDataError(SkygraftError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from skygraft.core.errors import DeadHostError, ItemError, Reason, TransientError
+from skygraft.core.errors import DeadHostError, ItemError, TransientError
 from skygraft.core.host_gate import HostGate
 from skygraft.core.http import Begun, HttpClient, Request, Response, Stopped, Trace, usable
 from skygraft.core.lanes import Lanes, Task
@@ -83,6 +83,7 @@ class _Fetching(Generic[Value]):
     ) -> None:
         self._client, self._requests, self._process, self._many_hosts = client, requests, process, many_hosts
         self._concurrency, self._processors = concurrency, processors
+        self._room_to_process = threading.Semaphore(max(1, processors))
         self.results: SimpleQueue[Fetched[Value] | BaseException | None] = SimpleQueue()
         self._lanes = Lanes(client, self._answered, lambda task, begun: self._hand(_Work(task, begun)))
         self._ended = threading.Event()
@@ -111,18 +112,26 @@ class _Fetching(Generic[Value]):
     def run(self) -> None:
         """Makes all requests; an error that is no item's own goes to the caller, and so does, at last, a none."""
         try:
-            while self._go_on():
-                self._lanes.watch(_LOOK_SOON_S if self._queues else _LOOK_S)
+            self._watch()
         except BaseException as error:
             # A thread's error would die with it: the caller's thread raises it.
             self.results.put(error)
+        finally:
+            self.results.put(None)
+
+    def _watch(self) -> None:
+        try:
+            while self._go_on():
+                self._lanes.watch(_LOOK_SOON_S if self._queues else _LOOK_S)
+        except BaseException:
             self._lanes.abandon()
-        for _ in self._threads:
-            self._works.put(None)
-        for thread in self._threads:
-            thread.join()
-        self._lanes.close()
-        self.results.put(None)
+            raise
+        finally:
+            for _ in self._threads:
+                self._works.put(None)
+            for thread in self._threads:
+                thread.join()
+            self._lanes.close()
 
     def _go_on(self) -> bool:
         """Begins what may be begun; whether anything is under way."""
@@ -170,8 +179,9 @@ class _Fetching(Generic[Value]):
         """Gives work to the threads, of which there are as many as are needed at once."""
         needed = self._count(work, 1)
         if len(self._threads) < needed:
-            self._threads.append(threading.Thread(target=self._work, name=f"fetch-{len(self._threads)}", daemon=True))
-            self._threads[-1].start()
+            thread = threading.Thread(target=self._work, name=f"fetch-{len(self._threads)}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
         self._works.put(work)
 
     def _work(self) -> None:
@@ -198,13 +208,15 @@ class _Fetching(Generic[Value]):
         request, trace = work.task.request, work.task.trace
         try:
             answer = self._client.get(request, trace, work.begun) if work.answer is None else work.answer
-            return Fetched(request, self._process(request, answer), None, trace)
+            with self._room_to_process:
+                return Fetched(request, self._process(request, answer), None, trace)
         except ItemError as error:
             return Fetched(request, None, error, trace)
         except DeadHostError as error:
             if not self._many_hosts() or self._client.cut_off():
                 raise
-            return Fetched(request, None, TransientError(str(error), Reason.CONNECTION, "its host does not answer"), trace)
+            # In the words of those that died with it: which of them were asked is chance.
+            return Fetched(request, None, TransientError(str(error), error.reason, error.what), trace)
 
 
 def fetch_many(

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from skygraft.core.errors import DeadHostError, EndpointError
 from skygraft.core.host_slots import HostSlots
+from skygraft.core.http_errors import Problem
 from skygraft.core.limits import Clock, HostLimits, Stopped, TokenBucket
 
 _SLOWEST = 1 / 64
@@ -78,6 +79,9 @@ class HostGate:
         self._paused_until = float("-inf")
         self._answered = False
         self._failures = 0
+        self._problem: Problem | None = None
+        # On the clock: the last answer, and the first failure since.
+        self.answered_at, self.silent_since = float("-inf"), float("inf")
 
     @contextlib.contextmanager
     def slot(self, held: Turn | None = None) -> Iterator[Turn]:
@@ -135,11 +139,6 @@ class HostGate:
             self._free.notify_all()
 
     @property
-    def has_answered(self) -> bool:
-        """Whether it ever has, whatever it said."""
-        return self._answered
-
-    @property
     def dead(self) -> bool:
         """Whether nothing more is asked of it."""
         return self._failures >= self._limits.breaker
@@ -162,6 +161,7 @@ class HostGate:
         with self._free:
             self._answered = True
             self._failures = 0
+            self.answered_at = self._clock.monotonic()
             if well and self._pace < 1.0:
                 self._pace = min(1.0, self._pace + 1.0 / (self._allowed() * max(self._limits.concurrency, _ROUNDS)))
                 self._free.notify()
@@ -177,15 +177,18 @@ class HostGate:
             self._pace = max(_SLOWEST, self._pace / 2)
             _LOG.warning("%s is asked for too much: slowing down to %s", self._host, self._speed())
 
-    def failed(self, *, connected: bool) -> None:
+    def failed(self, problem: Problem) -> None:
         """Notes that an item got no answer after all attempts.
 
         Args:
-            connected: Whether a connection stood. Then only a host that never answered anything counts as dead: single items may hang.
+            problem: The last one. Where a connection stood, only a host that never answered anything counts as dead: single items may hang.
         """
         with self._free:
-            if not connected or not self._answered:
+            if not problem.connected or not self._answered:
+                if not self._failures:
+                    self.silent_since = self._clock.monotonic()
                 self._failures += 1
+                self._problem = problem
 
     def _enter(self) -> Turn:
         with self._free:
@@ -258,11 +261,13 @@ class HostGate:
     def _check(self, remaining: float) -> None:
         if self._stop.is_set():
             raise Stopped
-        if self.dead:
+        if self.dead and self._problem is not None:
             raise DeadHostError(
                 f"{self._host} does not answer: {self._failures} items in a row got no connection or no answer. Nothing more is asked of "
                 "it. Check the endpoint in the configuration, the network and any proxy (HTTPS_PROXY), then run the same command again: "
-                "finished items are kept."
+                "finished items are kept.",
+                self._problem.reason,
+                self._problem.what,
             )
         if remaining > self._limits.max_pause_s:
             raise EndpointError(

@@ -51,7 +51,9 @@ class HostSlots:
     def members(self) -> int:
         """How many processes ask this host at the moment, this one included."""
         alive = 0
-        for path in self._folder.glob("member-*.lock"):
+        with explained(self._folder):
+            paths = list(self._folder.glob("member-*.lock"))
+        for path in paths:
             free = self._locked(path.name, fcntl.LOCK_SH)
             if free is None:
                 alive += 1

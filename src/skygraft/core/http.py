@@ -187,7 +187,7 @@ class HttpClient:
 
     def _give_up(self, request: Request, problem: Problem, trace: Trace) -> None:
         if not problem.answered:
-            self.gate(request.url).failed(connected=problem.connected)
+            self.gate(request.url).failed(problem)
         raise problem.error(request.url, trace.attempts)
 
     def gate(self, url: str) -> HostGate:
@@ -201,10 +201,11 @@ class HttpClient:
             return self._gates[host]
 
     def cut_off(self) -> bool:
-        """Whether it is the network that is gone: no host has answered, and several are dead."""
+        """Whether it is the network that is gone: several hosts are dead, and none has answered since the first of them began to fail."""
         with self._lock:
             gates = list(self._gates.values())
-        return not any(gate.has_answered for gate in gates) and sum(gate.dead for gate in gates) >= _SEVERAL
+        silent = [gate.silent_since for gate in gates if gate.dead]
+        return len(silent) >= _SEVERAL and max(gate.answered_at for gate in gates) <= min(silent)
 
     def room(self) -> int:
         """How many requests can be under way now, with all hosts that were asked so far; at least what one host allows at the start."""
@@ -235,7 +236,7 @@ class HttpClient:
 
     def _ask(self, asked: _Asked, turn: Turn, sink: Sink, begun: Begun | None) -> Problem | str | None:
         """One request on the wire: nothing when the sink has the whole body, the next URL, or the problem."""
-        left = asked.until - self.clock.monotonic()
+        left = max(0.001, asked.until - self.clock.monotonic())
         line = turn.line if isinstance(turn.line, HttpLine) else HttpLine(self._way_to)
         turn.line = line
         try:

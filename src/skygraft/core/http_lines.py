@@ -26,7 +26,7 @@ from urllib3.util import connection as connecting
 from urllib3.util import create_urllib3_context, make_headers
 from urllib3.util.url import Url
 
-from skygraft.core.http_wire import Answer, Wire, answer, exchange, request, told
+from skygraft.core.http_wire import Answer, Wire, answer, exchange, request, told, unread
 from skygraft.core.public_addresses import PrivateAddressError, is_public, may_be_public
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ class HttpLine:
 
     def settle(self, answer: Answer) -> None:
         """Keeps the connection where the answer has been read to its end and the server keeps it too."""
-        if not answer.reusable():
+        if not answer.reusable() or (self._connection is not None and unread(self._connection.sock)):
             self._hang_up()
 
     def close(self) -> None:

@@ -313,6 +313,11 @@ def plain_head(head: bytes) -> tuple[int, urllib3.HTTPHeaderDict, int] | None:
     return None if odd or length is None else (status, headers, length)
 
 
+def unread(sock: socket.socket | ssl.SSLSocket | None) -> bool:
+    """Whether OpenSSL holds bytes of a connection that nobody asked for: they would be taken for the next answer."""
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+
 def declared_length(headers: Mapping[str, str]) -> int | None:
     """The bytes that an answer says its body has; none where it says nothing that can be believed."""
     said = headers.get("Content-Length", "")

@@ -22,7 +22,7 @@ from urllib3.util import parse_url
 from skygraft.core.host_gate import Closed, HostGate, Turn
 from skygraft.core.http import Begun, HttpClient, Request, Response, Trace
 from skygraft.core.http_lines import HttpLine
-from skygraft.core.http_wire import plain_head
+from skygraft.core.http_wire import plain_head, unread
 
 _ROOM = 1 << 18
 _OK = 200
@@ -184,19 +184,20 @@ class Lanes:
         self._loose.clear()
 
     def _read(self, sock: socket.socket, lane: _Lane) -> None:
-        try:
-            while count := sock.recv_into(self._room):
-                if self._taken(sock, lane, count):
-                    return
-                if type(sock) is socket.socket and count < _ROOM:
-                    return
-        except _WAITS:
-            return
-        except OSError as error:
-            self._give_up(sock, lane, error)
-            return
-        # The other side has hung up: who reads on sees that again.
-        self._give_up(sock, lane)
+        while True:
+            try:
+                count = sock.recv_into(self._room)
+            except _WAITS:
+                return
+            except OSError as error:
+                self._give_up(sock, lane, error)
+                return
+            if not count:
+                # The other side has hung up: who reads on sees that again.
+                self._give_up(sock, lane)
+                return
+            if self._taken(sock, lane, count) or (type(sock) is socket.socket and count < _ROOM):
+                return
 
     def _taken(self, sock: socket.socket, lane: _Lane, count: int) -> bool:
         """Takes in what has come; whether nothing more is awaited here."""
@@ -223,7 +224,7 @@ class Lanes:
         trace = lane.task.trace
         trace.attempts, trace.seconds = trace.attempts + 1, trace.seconds + self._client.clock.monotonic() - lane.started
         lane.gate.answered(well=True)
-        self._leave(sock, lane, hang_up="close" in headers.get("Connection", "").lower())
+        self._leave(sock, lane, hang_up="close" in headers.get("Connection", "").lower() or unread(sock))
         self._done(lane.task, Response(_OK, headers, lane.parts[0] if len(lane.parts) == 1 else b"".join(lane.parts), measured=True))
 
     def _leave(self, sock: socket.socket, lane: _Lane, *, hang_up: bool) -> None:

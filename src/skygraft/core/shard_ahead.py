@@ -166,7 +166,9 @@ class _Large:
 
     def append(self, value: object) -> None:
         """Takes a value, or none."""
-        start, data = self._ends[-1], value if isinstance(value, bytes) else b""
+        if not isinstance(value, bytes | None):
+            raise TypeError(f"bytes are expected, not {type(value).__name__}")
+        start, data = self._ends[-1], value or b""
         if start + len(data) > len(self._room):
             self._room = np.concatenate((self._room[:start], np.empty(start + 2 * len(data), np.uint8)))
         self._room[start : start + len(data)] = np.frombuffer(data, np.uint8)

@@ -21,10 +21,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from skygraft.imagery.tiff import Layout
+from skygraft.imagery.tiff import Layout, corrupt
 
 _GAP_BYTES = 256 << 10
 _RANGE_BYTES = 8 << 20
+_SLACK_BYTES = 1 << 20
 # Ranges that are under way, and windows that wait for one.
 _AHEAD_BYTES = 128 << 20
 _UNPACKED_BYTES = 64 << 20
@@ -111,10 +112,15 @@ def read_together(reads: Sequence[tuple[BlockFile, Sequence[Window]]], pool: Exe
 def spans(layout: Layout, blocks: Iterable[int]) -> Iterator[Span]:
     """The requests that bring some blocks: near neighbours come together, what lies between them is thrown away."""
     # Blocks of one colour take next to no bytes of a file, and as much memory as any in the windows that lie on them.
-    most = max(1, _UNPACKED_BYTES // (math.prod(layout.block_shape(0)) * layout.dtype.itemsize))
+    unpacked = math.prod(layout.block_shape(0)) * layout.dtype.itemsize
+    most = max(1, _UNPACKED_BYTES // unpacked)
+    # Packing makes hardly anything longer, and memory is taken by what the header says.
+    most_bytes = 2 * unpacked + _SLACK_BYTES
     run: list[tuple[int, int, int]] = []
     for first, block in sorted((int(layout.offsets[block]), block) for block in blocks):
         length = int(layout.counts[block])
+        if length > most_bytes:
+            raise corrupt(f"block {block} takes {length} bytes; at most {most_bytes} are expected")
         apart = run and first - (run[-1][1] + run[-1][2]) > _GAP_BYTES
         if run and (apart or first + length - run[0][1] > _RANGE_BYTES or len(run) == most):
             yield _span(run)
