@@ -41,8 +41,6 @@ from PIL import Image
 
 PEER = "img2dataset==1.47.0"
 PROCESSES, CONNECTIONS, PICTURES = 2, 64, 200
-# Photos of a shard, of which a source at scale has many.
-SHARD = 2000
 SKYGRAFT = str(Path(sys.executable).parent / "skygraft")
 # A child's peak is that of its parent at least: it is started by a small one.
 PEAK = """
@@ -334,7 +332,7 @@ def main() -> None:
             for delay in (0.0, 0.02)
         ]
         few, many = photos // (5 if options.quick else 1), photos * (2 if options.quick else 10)
-        results += [memory(folder, small, few, many, shard) for shard in (None, SHARD)]
+        results += [memory(folder, small, few, many, shard) for shard in (None, few // 2)]
     print(json.dumps(results))
 
 

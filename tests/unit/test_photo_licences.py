@@ -44,7 +44,7 @@ def test_nothing_is_fetched_where_one_photo_of_flickr_is_not_allowed(
     config = configuration(source="flickr", taken_to="2020-01-01", licences=[4, 9])
     path = Layout(config).photos("some")
     write_table(PHOTOS, photos(LICENCES[4], bad, LICENCES[9]), path)
-    with pytest.raises(CorruptDataError, match=r"has photos .*x:1 \(.*ingest-flickr"):
+    with pytest.raises(CorruptDataError, match=r"has 1 photos .*x:1 \(.*ingest-flickr"):
         fetch_photos.run(config, photos="some")
     # Refused before anything was written, and so before any request.
     assert [str(its) for its in sorted(Path().rglob("*")) if its.is_file()] == [str(path)]
@@ -52,23 +52,23 @@ def test_nothing_is_fetched_where_one_photo_of_flickr_is_not_allowed(
 
 def test_what_is_allowed_passes_and_names_that_only_the_service_knows() -> None:
     flickr = configuration(source="flickr", taken_to="2020-01-01", licences=[4, 9, 17]).photos["some"]
-    require_allowed(flickr, photos(LICENCES[4], LICENCES[9], "A licence of tomorrow"), Path("p"))
-    require_allowed(flickr, photos(), Path("p"))
-    with pytest.raises(CorruptDataError, match="has photos"):
-        require_allowed(flickr, photos(LICENCES[4], LICENCES[2], "A licence of tomorrow"), Path("p"))
+    require_allowed(flickr, [photos(LICENCES[4], LICENCES[9], "A licence of tomorrow")], Path("p"))
+    require_allowed(flickr, [photos()], Path("p"))
+    with pytest.raises(CorruptDataError, match="has 1 photos"):
+        require_allowed(flickr, [photos(LICENCES[4], LICENCES[2], "A licence of tomorrow")], Path("p"))
 
 
 def test_inaturalist_goes_by_its_own_list() -> None:
     section = configuration(source="inaturalist", licences=["cc0", "cc-by"]).photos["some"]
-    require_allowed(section, photos("CC0", "CC BY"), Path("p"))
+    require_allowed(section, [photos("CC0", "CC BY")], Path("p"))
     for bad in ("CC BY-NC", None):
         with pytest.raises(CorruptDataError, match="ingest-inaturalist"):
-            require_allowed(section, photos("CC0", bad), Path("p"))
+            require_allowed(section, [photos("CC0", bad)], Path("p"))
 
 
 def test_sources_without_such_a_list_are_not_asked() -> None:
     lucas = load_mapping({"name": "real", "photos": {"some": {}}}, Path(), "test").photos["some"]
     flickr = configuration(source="flickr", taken_to="2020-01-01", licences=[4, 9]).photos["some"]
-    require_allowed(lucas, photos(None, "any"), Path("p"))
-    with pytest.raises(CorruptDataError, match="has photos"):
-        require_allowed(flickr, photos(None, "any"), Path("p"))
+    require_allowed(lucas, [photos(None, "any")], Path("p"))
+    with pytest.raises(CorruptDataError, match="has 1 photos"):
+        require_allowed(flickr, [photos(None, "any")], Path("p"))

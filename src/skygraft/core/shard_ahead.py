@@ -15,6 +15,7 @@ from typing import cast
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from skygraft.core.errors import SkygraftError
 from skygraft.core.files import explained
@@ -177,8 +178,7 @@ class _Large:
 
     def column(self) -> pa.LargeBinaryArray:
         """The values since the beginning."""
-        buffers = [pa.array(self._there).buffers()[1], pa.py_buffer(self._ends), pa.py_buffer(self._room[: self._ends[-1]])]
-        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self._there), buffers)
+        return _laid(self._there, self._ends, self._room[: self._ends[-1]])
 
 
 def packed_array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
@@ -187,8 +187,13 @@ def packed_array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
         return pa.array(values, kind)
     found = [b"" if value is None else cast("bytes", value) for value in values]
     offsets = array("q", itertools.accumulate(map(len, found), initial=0))
-    there = pa.array([value is not None for value in values]).buffers()[1]
-    return pa.LargeBinaryArray.from_buffers(kind, len(found), [there, pa.py_buffer(offsets), pa.py_buffer(b"".join(found))])
+    return _laid([value is not None for value in values], offsets, b"".join(found))
+
+
+def _laid(there: list[bool], ends: array[int], data: bytes | NDArray[np.uint8]) -> pa.LargeBinaryArray:
+    """Byte strings that lie one after the other, as a column: which are there, and where each begins and the last ends."""
+    buffers = [pa.array(there).buffers()[1], pa.py_buffer(ends), pa.py_buffer(data)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(there), buffers)
 
 
 def length(value: object) -> int:

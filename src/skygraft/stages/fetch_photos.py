@@ -61,7 +61,9 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     identity = identities.photos_identity(config, photos)
     identities.check(layout.photo_shard(photos, 0).parent, identity)
     access = photo_access.picture_access(config, section)
-    belongs = _shard_numbers(section, layout.photos(photos))
+    table = layout.photos(photos)
+    photo_licences.require_allowed(section, read_parts(PHOTOS, table, ["photo_id", "licence"]), table)
+    belongs = _shard_numbers(table, section.shards)
     terms = Terms(section.network.concurrency, section.max_pixels, section.min_success_rate, retry_transient, section.decode)
     identities.claim(layout.photo_shard(photos, 0).parent, identity)
     failures: list[SuccessRateError] = []
@@ -69,7 +71,7 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
     with services(config), http_client(section.network, config.seed, agent, named=named) as client:
         for number in shards:
             try:
-                _fetch(config, photos, number, _own(layout.photos(photos), belongs == number), client, terms, access)
+                _fetch(config, photos, number, _own(table, belongs == number), client, terms, access)
             except SuccessRateError as error:
                 _LOG.error("%s", error)
                 failures.append(error)
@@ -77,13 +79,10 @@ def fetch(config: Config, photos: str, shards: range | list[int], *, retry_trans
         raise failures[0] if len(failures) == 1 else SuccessRateError("\n".join(str(error) for error in failures))
 
 
-def _shard_numbers(section: Photos, path: Path) -> NDArray[np.int32]:
+def _shard_numbers(path: Path, total: int) -> NDArray[np.int32]:
     """Which shard each photo of a table belongs to; that of a source may be far larger than a shard, and is not held in memory."""
-    numbers = [np.empty(0, np.int32)]
-    for part in read_parts(PHOTOS, path, ["photo_id", "licence"]):
-        photo_licences.require_allowed(section, part, path)
-        numbers.append(shard_numbers(part, section.shards))
-    return np.concatenate(numbers)
+    parts = read_parts(PHOTOS, path, ["photo_id"])
+    return np.concatenate([np.empty(0, np.int32), *(shard_numbers(part, total) for part in parts)])
 
 
 def _own(path: Path, chosen: NDArray[np.bool_]) -> pa.Table:

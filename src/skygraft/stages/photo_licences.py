@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,32 +18,36 @@ from skygraft.ground.flickr import answers
 _EXAMPLES = 3
 
 
-def require_allowed(section: PhotoSource, photos: pa.Table, path: Path) -> None:
+def require_allowed(section: PhotoSource, photos: Iterable[pa.Table], path: Path) -> None:
     """Checks that every photo has a licence which its section allows; sources whose photos are all free have no such list.
 
     Args:
         section: The photo source.
-        photos: ``photo_id`` and ``licence``.
+        photos: ``photo_id`` and ``licence``, in parts; not drawn where there is no such list.
         path: The table they come from.
 
     Raises:
         CorruptDataError: A photo's licence is not allowed, or not stated.
     """
-    if isinstance(section, FlickrPhotos):
-        # By name, which the service may give to numbers that are not known here: those were allowed by their number.
-        known = answers.LICENCES
-        refused = _among(photos, {name for number, name in known.items() if number not in section.licences})
-    elif isinstance(section, INaturalistPhotos):
-        refused = pc.invert(_among(photos, {inaturalist.short_name(code) for code in section.licences}))
-    else:
+    if not isinstance(section, FlickrPhotos | INaturalistPhotos):
         return
-    found = photos.filter(pc.or_(refused, pc.is_null(photos.column("licence"))))
-    if found.num_rows:
-        some = [f"{row['photo_id']} ({row['licence'] or 'no licence'})" for row in found.slice(0, _EXAMPLES).to_pylist()]
+    count, some = 0, list[str]()
+    for part in photos:
+        found = part.filter(pc.or_(_refused(section, part), pc.is_null(part.column("licence"))))
+        count += found.num_rows
+        some += [f"{row['photo_id']} ({row['licence'] or 'no licence'})" for row in found.slice(0, _EXAMPLES - len(some)).to_pylist()]
+    if count:
         raise CorruptDataError(
-            f"{path} has photos under licences that the configuration does not allow, such as {', '.join(some)}. Nothing is fetched: "
-            f"delete the table and run 'skygraft ingest-{section.source}' again."
+            f"{path} has {count} photos under licences that the configuration does not allow, such as {', '.join(some)}. Nothing is "
+            f"fetched: delete the table and run 'skygraft ingest-{section.source}' again."
         )
+
+
+def _refused(section: FlickrPhotos | INaturalistPhotos, photos: pa.Table) -> pa.ChunkedArray:
+    if isinstance(section, INaturalistPhotos):
+        return pc.invert(_among(photos, {inaturalist.short_name(code) for code in section.licences}))
+    # By name, which the service may give to numbers that are not known here: those were allowed by their number.
+    return _among(photos, {name for number, name in answers.LICENCES.items() if number not in section.licences})
 
 
 def _among(photos: pa.Table, names: Collection[str]) -> pa.ChunkedArray:
