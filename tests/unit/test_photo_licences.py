@@ -72,3 +72,10 @@ def test_sources_without_such_a_list_are_not_asked() -> None:
     require_allowed(lucas, [photos(None, "any")], Path("p"))
     with pytest.raises(CorruptDataError, match="has 1 photos"):
         require_allowed(flickr, [photos(None, "any")], Path("p"))
+
+
+def test_what_is_refused_is_counted_over_all_parts_of_a_table() -> None:
+    section = configuration(source="inaturalist", licences=["cc0"]).photos["some"]
+    parts = [photos("CC0", "CC BY"), photos("CC0"), photos("CC BY-NC", None, "CC BY")]
+    with pytest.raises(CorruptDataError, match=r"has 4 photos .* \(CC BY\), .* \(CC BY-NC\), .* \(no licence\)\. Nothing"):
+        require_allowed(section, iter(parts), Path("p"))
