@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+# They share the finished workflow. The longest of them, which waits for a cluster more than it computes, comes first: the other tests fill
+# that time.
+_FINISHED = tuple(f"tests/workflow/test_{name}.py" for name in ("slurm", "embedded", "forget"))
 _WORKFLOW = "tests/workflow/"
 
 
@@ -29,10 +32,17 @@ def _environment_ends_with_the_test() -> Iterator[None]:
     os.environ.update(before)
 
 
+def _turn(item: pytest.Item) -> tuple[int, int]:
+    """The longest begin, or the last of them runs while the other processes have nothing to do."""
+    file = item.nodeid.split("::", 1)[0]
+    if file in _FINISHED:
+        return 0, _FINISHED.index(file)
+    return (1, 0) if file.startswith(_WORKFLOW) else (2, 0)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The longest begin, or the last of them runs while the other processes have nothing to do.
-    items.sort(key=lambda item: not item.nodeid.startswith(_WORKFLOW))
+    items.sort(key=_turn)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -43,6 +53,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         """A file's tests stay in one process, where they share its fixtures; so do all that share the finished workflow."""
 
         def _split_scope(self, nodeid: str) -> str:
-            return _WORKFLOW if nodeid.startswith(_WORKFLOW) else nodeid.split("::", 1)[0]
+            file = nodeid.split("::", 1)[0]
+            return "finished" if file in _FINISHED else file
 
     return ByFile(config, log)

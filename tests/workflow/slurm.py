@@ -20,7 +20,7 @@ _DEADLINE_S = 60.0
 # Told, not measured: a job's request must not depend on the machine that the test runs on.
 _MEMORY_MB = 64000
 _CONF = """\
-ClusterName=skygraft
+ClusterName=skygraft-tests
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
@@ -53,10 +53,16 @@ def missing() -> str | None:
     """Why no Slurm can be started here; none: it can."""
     if os.geteuid() != 0:
         return "a Slurm cluster is started as root"
-    if CONF.exists() or GRES.exists():
+    if (CONF.exists() or GRES.exists()) and not _left_behind():
         return f"this machine has a Slurm of its own ({CONF})"
     absent = [program for program in _PROGRAMS if _which(program) is None]
     return f"{', '.join(absent)} not installed: apt-get install slurm-wlm munge" if absent else None
+
+
+def _left_behind() -> bool:
+    """Whether the files are those of a test that was killed, and nothing runs by them any more."""
+    ours = CONF.exists() and CONF.read_text(encoding="utf-8").startswith(_CONF.splitlines()[0])
+    return ours and subprocess.run(["pgrep", "--exact", "slurmctld"], stdout=subprocess.DEVNULL, check=False).returncode == 1
 
 
 @contextlib.contextmanager

@@ -113,16 +113,11 @@ def test_a_misspelt_key_stops_the_workflow_with_its_name(tmp_path: Path) -> None
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_every_stage_is_a_rule_and_a_verb_with_help() -> None:
-    rules = set(called(BIN / "snakemake", "--list-rules").stdout.split())
-    assert set(VERSIONS) <= rules
+def test_every_stage_is_a_rule_and_a_verb_in_the_overview() -> None:
+    assert set(VERSIONS) <= set(called(BIN / "snakemake", "--list-rules").stdout.split())
     overview = called(BIN / "skygraft", "--help").stdout
-    others = ("run", "check", "retry-failed", "write-config")
-    for verb in (*(stage.replace("_", "-") for stage in VERSIONS), *others):
+    for verb in (*(stage.replace("_", "-") for stage in VERSIONS), "run", "check", "retry-failed", "write-config"):
         assert re.search(rf"^\W*{verb}\b", overview, re.MULTILINE), verb
-        done = called(BIN / "skygraft", verb, "--help")
-        assert done.returncode == 0
-        assert "Example:" in done.stdout, verb
 
 
 def requirements(lines: list[str]) -> dict[str, str]:

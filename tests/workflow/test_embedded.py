@@ -115,10 +115,14 @@ def test_every_stage_is_one_of_this_run_or_known_to_be_of_others() -> None:
     assert set(VERSIONS) == set(JOBS) | ELSEWHERE
 
 
-@pytest.mark.parametrize("stage", list(VERSIONS))
+@pytest.mark.parametrize("stage", FOLLOWS)
 def test_a_raised_version_redoes_what_follows_and_nothing_else(finished: Project, tmp_path: Path, stage: str) -> None:
     raised = Project(finished.folder, with_versions(tmp_path, {stage}))
-    assert raised.planned() == FOLLOWS.get(stage, {})
+    assert raised.planned() == FOLLOWS[stage]
+
+
+def test_raised_versions_of_other_sources_redo_nothing(finished: Project, tmp_path: Path) -> None:
+    assert Project(finished.folder, with_versions(tmp_path, ELSEWHERE)).planned() == {}
 
 
 def test_forced_training_redoes_what_follows_from_it(finished: Project) -> None:

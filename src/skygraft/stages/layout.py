@@ -87,7 +87,8 @@ class Layout:
     def embedding_inputs(self, encoder: str, photos: str, job: int) -> list[Path]:
         """The photo shards that an embedding job takes."""
         size = self.config.encoders[encoder].shards_per_job
-        return self.photo_shards(photos)[job * size : (job + 1) * size]
+        shards = range(self.config.photos[photos].shards)[job * size : (job + 1) * size]
+        return [self.photo_shard(photos, shard) for shard in shards]
 
     def embedding_shard(self, encoder: str, photos: str, job: int) -> Path:
         """What an embedding job writes."""
