@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.tiny_clip import write_folder
+from tests.tiny_clip import VIT, write_folder
 from tests.unit.test_embeddings import photo, picture, write_photos
 
 from skygraft.config.encoders import Encoder as EncoderSection
@@ -28,9 +28,11 @@ from skygraft.stages import embed_photos
 from skygraft.stages.layout import Layout
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> FrozenClip:
-    return load_folder(write_folder(tmp_path_factory.mktemp("clip")))
+@pytest.fixture(scope="module", params=["resnet", "transformer"])
+def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FrozenClip:
+    """A network that one thread drives, and one that several do."""
+    changes = {} if request.param == "resnet" else {"vision_cfg": VIT}
+    return load_folder(write_folder(tmp_path_factory.mktemp("clip"), **changes))
 
 
 def flat(colour: int) -> bytes:
@@ -63,7 +65,7 @@ def test_no_more_than_a_few_batches_are_under_way(clip: FrozenClip) -> None:
     for stored, (keys, _, _) in enumerate(encoded(batches(), clip, 2, Clock(), reds)):
         assert keys == [stored]
         # This one, and those under way.
-        assert len(drawn) <= stored + 1 + AHEAD
+        assert len(drawn) <= stored + 1 + AHEAD * (2 if clip.in_parts else 1)
     assert len(drawn) == 40
 
 
@@ -79,6 +81,31 @@ def test_the_next_batches_are_encoded_while_the_caller_stores_this_one(clip: Fro
     assert next(answers) == [0]
     assert later.wait(timeout=60)
     answers.close()
+
+
+def test_a_network_in_parts_takes_two_batches_at_once_in_their_order(tmp_path: Path) -> None:
+    clip = load_folder(write_folder(tmp_path, vision_cfg=VIT))
+    together = threading.Barrier(2, timeout=60)
+    before = torch.get_num_threads()
+
+    def encode(photos: Decoded[int]) -> tuple[list[int], int]:
+        # Alone, the first would wait here for ever.
+        together.wait()
+        return photos.keys, torch.get_num_threads()
+
+    assert list(encoded(iter([[(number, flat(number))] for number in range(6)]), clip, 2, Clock(), encode)) == [([n], 1) for n in range(6)]
+    assert torch.get_num_threads() == before
+
+
+def test_embeddings_of_a_transformer_are_the_same_for_any_number_of_threads(tmp_path: Path) -> None:
+    clip = load_folder(write_folder(tmp_path, vision_cfg=VIT))
+    data = [(number, picture(number, (300, 200))) for number in range(90)]
+
+    def vectors(threads: int) -> bytes:
+        batches = iter([data[at : at + 20] for at in range(0, 90, 20)])
+        return np.concatenate(list(encoded(batches, clip, threads, Clock(), lambda photos: clip.encode_pixels(photos.pixels)))).tobytes()
+
+    assert vectors(1) == vectors(2) == vectors(5)
 
 
 @pytest.mark.parametrize("broken", ["reading", "encoding"])
@@ -114,6 +141,17 @@ def test_the_clock_tells_working_from_waiting(clip: FrozenClip) -> None:
     list(encoded(iter([[(1, flat(1))], [(2, flat(2))]]), clip, 1, clock, reds))
     assert 0 < clock.worked + clock.waited <= time.perf_counter() - start
     assert (Clock(3, 1).waiting_share, Clock().waiting_share) == (0.25, 0)
+
+
+def test_the_clock_counts_batches_that_overlap_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([10.0, 11.0, 15.0, 17.0, 20.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(moments))
+    clock = Clock()
+    clock.start()
+    # At 11 one batch goes in and then another; both are out at 15; a third is in from 17 to 20.
+    clock.enter(), clock.enter(), clock.leave(), clock.leave()
+    clock.enter(), clock.leave()
+    assert (clock.worked, clock.waited) == (4 + 3, 1 + 2)
 
 
 def test_pixels_of_a_batch_give_what_single_photos_give(clip: FrozenClip) -> None:

@@ -23,9 +23,9 @@ class Encoder(Section):
     dtype: str = Field("float32", pattern="^(float32|bfloat16|float16)$", description="arithmetic of the encoding")
     outdoor: OutdoorScore = OutdoorSentences()
     shards_per_job: int = operation(8, "photo shards that one embedding job takes", ge=1)
-    batch_size: int = operation(128, "photos a forward pass", ge=1)
+    batch_size: int = operation(128, "photos a forward pass; a vision transformer takes fewer at once on a CPU", ge=1)
     device: str = operation("auto", "auto, cpu, cuda or cuda:N")
-    threads: int = operation(2, "threads that decode photos", ge=1)
+    threads: int = operation(2, "threads that decode photos, and threads that compute on a CPU", ge=1)
 
     @property
     def weights_file(self) -> Path | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from skygraft.core.errors import Reason
 from skygraft.core.shards import Item
 from skygraft.embeddings.cache import Row, StoredPhoto, absent_row, failed_row, ok_row
 from skygraft.embeddings.photo_bytes import stored_bytes
@@ -48,16 +49,17 @@ class Encoder:
         for item in items:
             if item.payload.sha256 is not None:
                 alike.setdefault(item.payload.sha256, []).append(item)
-        batches = stored_bytes([members[0] for members in alike.values()], self._batch_size)
+        at_once = min(self._batch_size, self._clip.in_parts or self._batch_size)
+        batches = stored_bytes([members[0] for members in alike.values()], at_once)
         for rows in encoded(batches, self._clip, self._threads, self.clock, self._encode):
+            self.decoded += len(rows)
+            self.encoded += sum(row["status"] == Reason.OK for row in rows)
             yield [row | {"photo_id": item.key} for row in rows for item in alike[str(row["made_from"])]]
 
     def _encode(self, photos: Decoded[Item[StoredPhoto]]) -> list[Row]:
-        self.decoded += len(photos.keys) + len(photos.broken)
         rows = [failed_row(item, error) for item, error in photos.broken]
         if photos.keys:
             raw = self._clip.encode_pixels(photos.pixels)
-            self.encoded += len(raw)
             outdoor = self._outdoor(raw).tolist() if self._outdoor is not None else [None] * len(raw)
             rows.extend(ok_row(*parts) for parts in zip(photos.keys, raw, outdoor, strict=True))
         return rows

@@ -28,7 +28,7 @@ CARD_NAME = "skygraft.json"
 
 
 def use_threads(count: int) -> None:
-    """Threads that torch computes with on the CPU, for this process."""
+    """Threads that torch computes with on the CPU, for the thread that calls and those that begin later."""
     torch.set_num_threads(count)
 
 
@@ -107,6 +107,11 @@ class FrozenClip:
     def dimension(self) -> int:
         """Length of an embedding."""
         return self.identity.dimension
+
+    @property
+    def in_parts(self) -> int | None:
+        """How many pictures go through the network at once; None: all of them."""
+        return self.tower.at_once if self.device.type == "cpu" else None
 
     def prepare(self, photo: bytes | Image.Image) -> Tensor:
         """One photo as the network's input, (3, H, W) float32 on the CPU.
