@@ -427,6 +427,13 @@ class TestProcess:
             parent.stdin.close()
             parent.stdout.close()
 
+    def test_the_process_ends_if_its_parent_died_before_it_looked(self, folder: Path, tmp_path: Path) -> None:
+        # It is then another's child from the beginning, and somebody holds its pipe open: as this test does for one that claims a parent.
+        place = [str(folder), "--authority", str(tmp_path / "authority.pem"), "--parent", "1"]
+        command = [sys.executable, "-m", "skygraft.world.server", *place]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+            assert server.wait(timeout=60) == 0
+
     def test_two_worlds_can_stand_side_by_side(self, folder: Path, tmp_path: Path) -> None:
         with world_services(folder) as one, world_services(folder) as other:
             assert one.proxy != other.proxy

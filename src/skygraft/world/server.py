@@ -28,6 +28,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="skygraft.world.server", description="Serve the embedded world on loopback.")
     parser.add_argument("folder", type=Path, help="the drawn world")
     parser.add_argument("--authority", type=Path, required=True, help="where to write the certificate that clients must trust")
+    parser.add_argument("--parent", type=int, required=True, help="the process to end with")
     parser.add_argument("--account", type=Path, help="where to write the credentials of Earth Engine's one user")
     parser.add_argument("--faults", type=Path, help="rules of what goes wrong")
     parser.add_argument("--access-log", type=Path, help="file to append requests to")
@@ -35,10 +36,11 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _parent_gone() -> None:
-    """Return when standard input ends, or when this process was handed to another parent.
+async def _gone(parent: int) -> None:
+    """Return when standard input ends, or when this process is another's child than ``parent``'s.
 
-    The second watch is for a parent that forked: its children hold the pipe open after its death.
+    The second watch is for a parent that forked: its children hold the pipe open after its death. Its number is told and not asked for, for
+    it may be dead before anybody asks.
     """
     ended = asyncio.Event()
 
@@ -47,7 +49,6 @@ async def _parent_gone() -> None:
             ended.set()
 
     loop = asyncio.get_running_loop()
-    parent = os.getppid()
     loop.add_reader(sys.stdin.fileno(), readable)
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     # Ctrl-C goes to the whole group: the parent decides when its services end.
@@ -68,7 +69,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     port = server.sockets[0].getsockname()[1]
     sys.stdout.write(json.dumps({"port": port}) + "\n")
     sys.stdout.flush()
-    await _parent_gone()
+    await _gone(arguments.parent)
     server.close()
 
 

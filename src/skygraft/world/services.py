@@ -144,7 +144,7 @@ def world_services(
     with tempfile.TemporaryDirectory(prefix="skygraft-world-") as scratch:
         authority, account = Path(scratch) / "authority.pem", Path(scratch) / "account.json"
         command = [sys.executable, "-P", "-m", "skygraft.world.server", str(folder.resolve()), "--authority", str(authority)]
-        command += ["--account", str(account), "--token-seconds", str(token_seconds)]
+        command += ["--parent", str(os.getpid()), "--account", str(account), "--token-seconds", str(token_seconds)]
         for name, path in (("--faults", faults), ("--access-log", access_log)):
             command += [] if path is None else [name, str(path.resolve())]
         child, port = _start(command, Path(scratch))
