@@ -22,8 +22,8 @@ class Encoder:
 
     Args:
         clip: The frozen CLIP.
-        batch_size: Photos a forward pass.
-        threads: Threads that decode.
+        batch_size: Photos a forward pass, at most: a network in parts takes fewer.
+        threads: Threads that decode, and that drive a network in parts.
         outdoor: The probability (N,) of an outdoor picture, told from raw embeddings (N, D); None leaves the column empty.
 
     Attributes:

@@ -96,7 +96,7 @@ def encoded(
     Args:
         batches: Keys and photos' bytes; it is drawn from in a thread of its own.
         clip: The frozen CLIP that the photos are read for.
-        threads: Threads that decode.
+        threads: Threads that decode, and that drive a network in parts.
         clock: Told how long the network worked and waited.
         encode: Sends a batch through the network; called in threads of its own, several at once where the network is driven so.
     """
